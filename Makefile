@@ -1,0 +1,215 @@
+# nsvpn: one non-recursive Makefile. `make help` lists the targets, README.md explains them.
+#
+# Variables: PREFIX DESTDIR CC CFLAGS V=1 BUILD=folder WERROR=1 SANITIZE=address,undefined
+
+PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
+LIBEXECDIR ?= $(PREFIX)/libexec/nsvpn
+MANDIR     ?= $(PREFIX)/share/man
+BUILD      ?= build
+PKGCONFIG  ?= pkg-config
+VERSION    := 0.1.0
+
+B := $(BUILD)
+ifeq ($(V),1)
+  Q :=
+  say = @true
+else
+  Q := @
+  say = @printf '  %-5s %s\n' $(1) $(2)
+endif
+
+# ---- flags ------------------------------------------------------------------------------------------------------
+
+CFLAGS    ?= -O2 -g
+WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wswitch-enum -Wformat=2 \
+             -Wformat-security -Wpointer-arith -Wundef -Wno-missing-field-initializers
+HARDENING := -fstack-protector-strong -fstack-clash-protection -fPIE -fno-strict-overflow
+HARDEN_LD := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+ifeq ($(SANITIZE),)
+  HARDENING += -D_FORTIFY_SOURCE=2
+else
+  SAN := -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DNSVPN_SANITIZE
+endif
+ifeq ($(WERROR),1)
+  WARNINGS += -Werror
+endif
+ALL_CPPFLAGS = -D_GNU_SOURCE -DNSVPN_VERSION='"$(VERSION)"' -DNSVPN_LIBEXECDIR='"$(LIBEXECDIR)"' \
+               -Isrc -I$(B)/gen -idirafter src/uapi $(CPPFLAGS)
+ALL_CFLAGS   = -std=gnu17 $(WARNINGS) $(HARDENING) $(SAN) $(CFLAGS)
+ALL_LDFLAGS  = $(HARDEN_LD) $(SAN) $(LDFLAGS)
+
+pkg = $(shell $(PKGCONFIG) $(1) $(2) 2>/dev/null)
+CFLAGS_nl     := $(call pkg,--cflags,libmnl libnl-3.0 libnl-route-3.0 libnftables)
+CFLAGS_net    := $(CFLAGS_nl)
+CFLAGS_daemon := $(CFLAGS_nl)
+LIBS_base     :=
+LIBS_nl       := $(call pkg,--libs,libmnl libnl-3.0 libnl-route-3.0 libnftables)
+LIBS_crypto   := $(call pkg,--libs,libssl libcrypto)
+LIBS_systemd  := $(call pkg,--libs,libsystemd)
+LIBS_seccomp  := $(call pkg,--libs,libseccomp)
+LIBS_lzo      := $(call pkg,--libs,lzo2)
+LIBS_criterion := $(call pkg,--libs,criterion)
+
+# ---- folders and programs ---------------------------------------------------------------------------------------
+# The three link lines mirror tests/lint/links.
+
+FOLDERS := base nl crypto profile ipc proto net launch engine daemon cli
+srcs     = $(wildcard src/$(1)/*.c)
+objs     = $(patsubst src/%.c,$(B)/%.o,$(filter-out src/$(1)/main.c,$(call srcs,$(1))))
+
+PROGRAMS := $(B)/nsvpn $(B)/nsvpnd $(B)/nsvpn-engine
+DEPS_nsvpn        := cli launch profile base
+DEPS_nsvpnd       := daemon net ipc profile nl base
+DEPS_nsvpn-engine := engine proto ipc profile crypto base
+LIBS_nsvpn        := $(LIBS_systemd)
+LIBS_nsvpnd       := $(LIBS_systemd) $(LIBS_nl)
+LIBS_nsvpn-engine := $(LIBS_systemd) $(LIBS_crypto) $(LIBS_seccomp) $(LIBS_lzo)
+MAIN_nsvpn        := cli
+MAIN_nsvpnd       := daemon
+MAIN_nsvpn-engine := engine
+
+# The data path wants the vectoriser (performance.md 6.8).
+$(B)/engine/%.o $(B)/crypto/%.o $(B)/proto/%.o: OPT_EXTRA := $(if $(SANITIZE),,-O3)
+
+all: $(PROGRAMS)
+
+define folder_rules
+$(B)/$(1).a: $(call objs,$(1))
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@; $$(AR) rcs $$@ $$^
+-include $(patsubst src/%.c,$(B)/%.d,$(call srcs,$(1)))
+endef
+$(foreach f,$(FOLDERS),$(eval $(call folder_rules,$(f))))
+
+define program_rules
+$(B)/$(1): $(B)/$(MAIN_$(1))/main.o $(foreach d,$(DEPS_$(1)),$(B)/$(d).a)
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(B)/$(MAIN_$(1))/main.o -Wl,--start-group $(foreach d,$(DEPS_$(1)),$(B)/$(d).a) -Wl,--end-group $$(LIBS_$(1))
+endef
+$(foreach p,nsvpn nsvpnd nsvpn-engine,$(eval $(call program_rules,$(p))))
+
+$(B)/%.o: src/%.c
+	$(call say,CC,$<)
+	@mkdir -p $(dir $@)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(OPT_EXTRA) $(CFLAGS_$(patsubst %/,%,$(dir $*))) -MMD -MP -c -o $@ $<
+
+# Ruleset texts become C string literals, so that nothing at run time can swap them.
+NFT_TEXTS := $(wildcard src/net/*.nft)
+NFT_GEN   := $(patsubst src/net/%.nft,$(B)/gen/net/%.nft.inc,$(NFT_TEXTS))
+$(B)/gen/net/%.nft.inc: src/net/%.nft
+	@mkdir -p $(dir $@)
+	$(Q)sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
+$(call objs,net): | $(NFT_GEN)
+$(B)/net/step-nft.o: $(NFT_GEN)
+
+# ---- tests ------------------------------------------------------------------------------------------------------
+
+# One Criterion binary per folder: tests/unit/test_<folder>*.c, linked with what the folder may use.
+UNIT_FOLDERS := $(foreach f,$(FOLDERS),$(if $(wildcard tests/unit/$(f)/*.c),$(f),))
+UNIT_BINS    := $(patsubst %,$(B)/tests/test_%,$(UNIT_FOLDERS))
+# Every folder a folder may include (tests/lint/layers), itself first.
+UNIT_base    := base
+UNIT_nl      := nl base
+UNIT_crypto  := crypto base
+UNIT_profile := profile base
+UNIT_ipc     := ipc profile base
+UNIT_proto   := proto profile crypto base
+UNIT_net     := net profile nl base
+UNIT_launch  := launch profile base
+UNIT_engine  := engine proto ipc profile crypto base
+UNIT_daemon  := daemon net ipc profile nl base
+UNIT_cli     := cli launch profile base
+UNIT_LIBS    := $(LIBS_criterion) $(LIBS_systemd) $(LIBS_nl) $(LIBS_crypto) $(LIBS_seccomp) $(LIBS_lzo)
+
+TESTLIB_OBJS := $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/lib/*.c))
+
+define unit_rules
+$(B)/tests/test_$(1): $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/unit/$(1)/*.c)) $(TESTLIB_OBJS) $(foreach d,$(UNIT_$(1)),$(B)/$(d).a)
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(UNIT_LIBS)
+-include $(patsubst tests/%.c,$(B)/tests/%.d,$(wildcard tests/unit/$(1)/*.c))
+endef
+$(foreach f,$(UNIT_FOLDERS),$(eval $(call unit_rules,$(f))))
+
+$(B)/tests/%.o: tests/%.c
+	$(call say,CC,$<)
+	@mkdir -p $(dir $@)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) $(CFLAGS_nl) -MMD -MP -c -o $@ $<
+
+# Stand-alone tools of the lab: one .c file, one program.
+LAB_TOOLS := $(patsubst tests/lab/%.c,$(B)/lab/%,$(wildcard tests/lab/*.c))
+$(B)/lab/%: tests/lab/%.c $(B)/base.a
+	$(call say,CC,$<)
+	@mkdir -p $(dir $@)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ $< $(B)/base.a -lpthread
+-include $(wildcard $(B)/lab/*.d)
+
+unit-bins: $(UNIT_BINS)
+lab-tools: $(LAB_TOOLS)
+
+# ---- fuzzing ----------------------------------------------------------------------------------------------------
+
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BINS  := $(patsubst %,$(B)/fuzz/fuzz_%,$(FUZZ_NAMES))
+FUZZ_TIME  ?= 60
+FUZZ_SRCS  := $(foreach f,base crypto profile ipc proto,$(call srcs,$(f)))
+FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -DNSVPN_SANITIZE -DNSVPN_FUZZ
+FUZZ_OBJS  := $(patsubst src/%.c,$(B)/fuzz/%.o,$(FUZZ_SRCS))
+
+$(B)/fuzz/%.o: src/%.c
+	$(call say,FCC,$<)
+	@mkdir -p $(dir $@)
+	$(Q)clang $(ALL_CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -DNSVPN_SANITIZE -DNSVPN_FUZZ -MMD -MP -c -o $@ $<
+$(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_OBJS)
+	$(call say,FUZZ,$@)
+	$(Q)clang $(ALL_CPPFLAGS) -Itests -std=gnu17 $(FUZZ_FLAGS) -o $@ $< $(FUZZ_OBJS) $(LIBS_crypto) $(LIBS_lzo)
+-include $(FUZZ_OBJS:.o=.d)
+
+fuzz-bins: $(FUZZ_BINS)
+fuzz: fuzz-bins
+	$(Q)tests/fuzz/run $(B) $(FUZZ_TIME)
+
+# ---- entry points -----------------------------------------------------------------------------------------------
+
+deps:
+	$(Q)tests/deps
+
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all lab-tools
+	$(Q)$(B)/nsvpn demo
+
+check: deps
+	$(Q)tests/run $(B)
+
+bench: deps
+	$(Q)$(MAKE) --no-print-directory all lab-tools
+	$(Q)tests/bench/run $(B)
+
+lint:
+	$(Q)tests/lint/run $(B)
+
+asan:
+	$(Q)$(MAKE) --no-print-directory BUILD=$(B)-asan SANITIZE=address,undefined all unit-bins
+
+install: all
+	$(Q)units/install.sh '$(DESTDIR)' '$(BINDIR)' '$(LIBEXECDIR)' '$(MANDIR)' '$(B)'
+
+clean:
+	$(Q)rm -rf $(B) $(B)-asan
+
+help:
+	@sed -n 's/^## //p' Makefile
+## make            build nsvpn, nsvpnd and nsvpn-engine
+## make deps       install what building, demo and tests need
+## make demo       a self-contained demonstration in a private lab (root)
+## make check      every test this machine can run; ends with "N passed, N failed, N skipped"
+## make bench      our client and openvpn side by side
+## make lint       layers, links, formatting
+## make fuzz       each fuzz target for FUZZ_TIME seconds
+## make asan       the same programs and unit tests under ASan and UBSan
+## make install    DESTDIR= PREFIX=
+
+.PHONY: all deps demo check bench lint fuzz fuzz-bins unit-bins lab-tools asan install clean help
+.DELETE_ON_ERROR:
+.SECONDARY:

@@ -1,0 +1,89 @@
+/*
+ * The network side of one tunnel, as the helper drives it: the namespace with its locks, the uplink, the tun device,
+ * and everything that must be put back. Above this header nothing knows which uplink is in use.
+ *
+ * Theory. Every operation is a list of idempotent steps (plan.h): applied in order, journalled before the kernel is
+ * touched where an old value would be lost, undone backwards. After a crash the journal under <run>/NAME names what was
+ * chosen (subnet, mark, old sysctl values); tunnelnet_prepare() finishes the job, tunnelnet_teardown() undoes it.
+ * Locks are kernel state: no process's death removes them. Invariants 1-7 and 10-12 of security.md rest on this folder.
+ *
+ * States in the kernel:
+ *   absent    nothing of this tunnel exists
+ *   locked    namespace, sysctls, inner lock, outer lock, uplink (veth: up, no route for programs), unreachable defaults,
+ *             resolver files
+ *   connected + tun0 with addresses, its routes, the default route, lock openings for tun0 and the resolvers
+ */
+#pragma once
+
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "base/inaddr.h"
+#include "profile/profile.h"
+#include "profile/settings.h"
+
+struct tunnelnet;
+
+/* Errors of all functions: 0 or -errno, and a malloc'ed sentence in *ret_error that names the object and the remedy. */
+
+/* Nothing is touched. The journal, if there is one, is read (damaged: treated as "locked, parameters unknown"). */
+int tunnelnet_new(struct tunnelnet **ret, const char *name, enum uplink uplink, char **ret_error);
+struct tunnelnet *tunnelnet_free(struct tunnelnet *n);
+DEFINE_CLEANUP(struct tunnelnet *, tunnelnet_free)
+
+enum tunnelnet_presence { TUNNELNET_ABSENT, TUNNELNET_PARTIAL, TUNNELNET_LOCKED };
+/* What the kernel has, journal and reality compared; for recovery and status. */
+enum tunnelnet_presence tunnelnet_presence(struct tunnelnet *n);
+
+/* absent or partial -> locked. Doing it twice writes nothing. A foreign object in the way is an error, never replaced. */
+int tunnelnet_prepare(struct tunnelnet *n, char **ret_error);
+
+/*
+ * Makes `server` the only opening: engine-only route (veth), inner and outer lock, forwarding on the outgoing interface;
+ * then opens a non-blocking connected transport socket with the engine's mark in the right namespace. The previous
+ * server's opening is gone before the new one exists. *ret_fd owned by the caller. *ret_path_mtu: of the outgoing route.
+ * -ENETUNREACH / -EHOSTUNREACH: the host has no route (the sentence says so).
+ */
+int tunnelnet_open_transport(struct tunnelnet *n, const struct endpoint *server, enum transport transport, int *ret_fd,
+			     uint32_t *ret_path_mtu, char **ret_error);
+/* No opening at all (between tries, after the engine's death). */
+int tunnelnet_close_transport(struct tunnelnet *n, char **ret_error);
+
+/*
+ * Creates tun0 (down, without address) in the namespace and returns its descriptor, non-blocking, owned by the caller;
+ * *ret_offload: IPC_TUN_* style bits (1 vnet header, 2 TSO, 4 USO) that the kernel accepted. The device lives as long as
+ * a descriptor of it is open: the helper keeps one so that an engine can be replaced under running programs.
+ */
+int tunnelnet_open_tun(struct tunnelnet *n, int *ret_fd, unsigned *ret_offload, char **ret_error);
+
+/*
+ * locked -> connected, or connected -> connected with other settings: addresses, MTU, routes, resolver files, lock
+ * openings; the default route last. `settings` passed settings_verify(). Refused (-EADDRINUSE): addresses or routes that
+ * cover the veth's subnet are renumbered or refused with a sentence.
+ */
+int tunnelnet_connect(struct tunnelnet *n, const struct settings *settings, char **ret_error);
+/* connected -> locked: the default route first, then the other routes and the openings for tun0. Idempotent, tolerant. */
+int tunnelnet_disconnect(struct tunnelnet *n, char **ret_error);
+
+/*
+ * -> absent. With processes inside: everything but namespace and inner lock goes, they stay locked in; returns 1 and the
+ * journal remembers it. 0: all gone. Undoes as much as it can and reports the first error.
+ */
+int tunnelnet_teardown(struct tunnelnet *n, char **ret_error);
+
+struct netproc {
+	pid_t pid;
+	char comm[16];
+};
+/* Processes whose network namespace this is (the engine's pid left out). malloc'ed. */
+int tunnelnet_processes(struct tunnelnet *n, pid_t engine, struct netproc **ret, size_t *ret_n);
+/* Sum of the drop counters of both locks, packets. */
+int tunnelnet_dropped(struct tunnelnet *n, uint64_t *ret);
+/* Descriptor of the namespace, borrowed; -EBADF when absent. */
+int tunnelnet_netns_fd(struct tunnelnet *n);
+
+/* Every change that prepare + connect would make, for people (settings NULL: "as the server says"). Changes nothing. */
+int tunnelnet_print_plan(struct tunnelnet *n, const struct profile *p, const struct settings *settings, FILE *f);
+
+/* Names of tunnels that the journal folder knows (also half-built ones). strv. */
+int tunnelnet_list(char ***ret);

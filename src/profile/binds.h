@@ -1,0 +1,23 @@
+/*
+ * What a program in a tunnel sees instead of the host's files: one list for exec, for units and for drop-ins, so that
+ * the ways into a tunnel cannot drift apart. reference: security.md 2.2 (D4).
+ */
+#pragma once
+
+#include "base/macro.h"
+
+enum bind_kind {
+	BIND_FILE,      /* `source` (relative to the tunnel's runtime folder) over `target`, read-only */
+	BIND_MASK_FILE, /* an unconnectable file over a socket, when it exists */
+	BIND_MASK_DIR,  /* an empty read-only folder over a folder, when it exists */
+};
+
+struct bind {
+	enum bind_kind kind;
+	const char *source;
+	const char *target;
+	const char *why;
+};
+
+/* Static table; *ret_n entries. */
+const struct bind *binds_table(size_t *ret_n);
