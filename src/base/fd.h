@@ -45,7 +45,8 @@ int file_read_fd(int fd, size_t max, char **ret, size_t *ret_len);
 
 /*
  * Replaces path atomically and durably: temporary file in the same folder, mode, fsync, rename, fsync of the folder.
- * On error nothing is left behind and the old file is untouched.
+ * On error nothing is left behind and the old file is untouched; only a failing fsync of the folder (a dying disk) is
+ * reported with the new file already in place.
  */
 int file_write_atomic(int dirfd, const char *path, const void *data, size_t len, mode_t mode);
 

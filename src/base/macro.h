@@ -7,18 +7,17 @@
 #include <stdint.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)                                                                                  \
+/* Each argument is evaluated once; the counter keeps nested uses from shadowing one another. */
+#define _JOIN2(a, b) a##b
+#define _JOIN(a, b) _JOIN2(a, b)
+#define _COMPARE(a, op, b, x, y)                                                                   \
 	({                                                                                         \
-		__typeof__(a) _a = (a);                                                            \
-		__typeof__(b) _b = (b);                                                            \
-		_a < _b ? _a : _b;                                                                 \
+		__typeof__(a) x = (a);                                                             \
+		__typeof__(b) y = (b);                                                             \
+		x op y ? x : y;                                                                    \
 	})
-#define MAX(a, b)                                                                                  \
-	({                                                                                         \
-		__typeof__(a) _a = (a);                                                            \
-		__typeof__(b) _b = (b);                                                            \
-		_a > _b ? _a : _b;                                                                 \
-	})
+#define MIN(a, b) _COMPARE(a, <, b, _JOIN(_min_a, __COUNTER__), _JOIN(_min_b, __COUNTER__))
+#define MAX(a, b) _COMPARE(a, >, b, _JOIN(_max_a, __COUNTER__), _JOIN(_max_b, __COUNTER__))
 #define container_of(ptr, type, member)                                                            \
 	((type *)((char *)(1 ? (ptr) : &((type *)0)->member) - offsetof(type, member)))
 

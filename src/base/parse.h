@@ -11,9 +11,9 @@ int parse_port(const char *s, uint16_t *ret); /* 1..65535 */
 int parse_i64(const char *s, int64_t min, int64_t max, int64_t *ret);
 /* yes/no, true/false, on/off, 1/0, any case. */
 int parse_bool(const char *s, bool *ret);
-/* "90", "90s", "5min", "500ms", "1h": microseconds; a bare number is seconds. */
+/* "90", "90s", "5min", "500ms", "1h": microseconds; a bare number is seconds. Units: us ms s sec m min h d. */
 int parse_duration(const char *s, usec_t *ret);
-/* malloc'ed bytes; white space inside is skipped. Caller frees. */
+/* malloc'ed bytes; white space inside is skipped, base64 needs its padding. Caller frees. Also -ENOMEM. */
 int parse_base64(const char *s, size_t len, uint8_t **ret, size_t *ret_len);
 int parse_hex(const char *s, size_t len, uint8_t **ret, size_t *ret_len);
 /* malloc'ed text, padded base64 without line breaks; NULL without memory. */

@@ -15,11 +15,14 @@ struct spawn {
 	char *const *argv;
 	char *const *envp;
 	const struct fd_map *map; /* everything else above 2 is closed; 0-2 default to /dev/null */
-	size_t n_map;
+	size_t n_map;      /* at most 64, no two with the same `to` */
 	int netns_fd;      /* -EBADF: stay */
 	bool new_session;  /* setsid */
 	int pdeathsig;     /* 0: none */
-	/* Runs in the child after the descriptors and before exec; < 0 aborts the start with that error. May be NULL. */
+	/*
+	 * Runs in the child after the descriptors and before exec; < 0 aborts the start with that error. May be NULL.
+	 * pdeathsig is renewed behind it. It must leave no processes behind: the start would wait for them.
+	 */
 	int (*prepare)(void *userdata);
 	void *userdata;
 };
