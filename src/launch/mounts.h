@@ -1,0 +1,11 @@
+/* The mount namespace of a launched program: the host's tree with the tunnel's name-service files in place. */
+#pragma once
+
+#include "base/macro.h"
+
+/*
+ * Takes a private mount namespace (the host's later mounts still arrive, ours never get out) and applies the table of
+ * profile/binds.h with the files in `run`, the tunnel's runtime folder. `durable`: prefer the form that survives the
+ * host replacing its files, at the price of a read-only /etc. 0, or -errno and one sentence.
+ */
+int mounts_enter(const char *run, bool durable, char **ret_error);
