@@ -175,7 +175,9 @@ EOF
   in_ns vpn ip route add default via 198.51.100.1
   in_ns vpn sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
   in_ns vpn nft -f - <<'EOF'
-table ip lab { chain post { type nat hook postrouting priority srcnat; oifname "eth0" masquerade; } }
+table ip lab {
+  chain post { type nat hook postrouting priority srcnat; oifname "eth0" masquerade; }
+}
 EOF
 
   in_ns inet ip -6 addr add 2001:db8:80::80/128 dev lo nodad
