@@ -73,7 +73,7 @@ int aead_seal_parts(struct aead *a, const uint8_t nonce[AEAD_NONCE_LEN], const v
 
 /*
  * Decrypts len bytes of in to out and verifies. in == out is allowed, any other overlap is not. 0: authentic. -EBADMSG:
- * not; out then holds unauthenticated bytes which nobody may look at. -EINVAL: wrong direction.
+ * not; out then holds unauthenticated bytes which nobody may look at. -EINVAL: wrong direction; -EIO: libcrypto failed.
  */
 int aead_open(struct aead *a, const uint8_t nonce[AEAD_NONCE_LEN], const void *ad, size_t ad_len, const uint8_t *in,
 	      size_t len, uint8_t *out, const uint8_t tag[AEAD_TAG_LEN]) _warn_unused_;

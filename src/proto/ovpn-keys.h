@@ -86,5 +86,5 @@ struct ovpn_occ {
 
 /* The client's string, NUL-terminated. 0, -EMSGSIZE. */
 int ovpn_occ_format(const struct ovpn_occ *o, char *buf, size_t cap);
-/* The value of a word in the peer's string ("cipher": "AES-256-GCM"; "" for words without one). 0, -ENOENT, -EMSGSIZE. */
+/* The value of a word in the peer's string: "cipher" gives "AES-256-GCM", bare words "". 0, -ENOENT, -EMSGSIZE. */
 int ovpn_occ_get(const char *options, const char *name, char *buf, size_t cap);
