@@ -1,0 +1,56 @@
+/*
+ * Sizes of packets.
+ *
+ * `mssfix n` counts the encapsulated payload (what is inside UDP), `n mtu` the outer headers as well, `n fixed` the
+ * inner packet alone; the default is `1492 mtu`, which leaves room for PPPoE. Whatever it says, a segment that would need
+ * outer fragments on the known path is clamped further: fragments are what middle boxes drop.
+ */
+#include "proto/ovpn-mtu.h"
+
+#include "crypto/aead.h"
+
+#define MSSFIX_DEFAULT 1492
+#define INNER_MIN 68 /* RFC 791: what any IPv4 hop must forward */
+
+uint32_t ovpn_mtu_overhead(bool data_v2, enum framing framing)
+{
+	/* op byte, with V2 the peer id; packet id; tag. STUB_V2 adds its two bytes only to packets that are not IP. */
+	return (data_v2 ? 4 : 1) + 4 + AEAD_TAG_LEN + (framing == FRAMING_LZO || framing == FRAMING_SWAP ? 1 : 0);
+}
+
+static uint32_t outer_headers(const struct ovpn_mtu *m)
+{
+	uint32_t ip = m->family == AF_INET6 ? 40 : 20;
+
+	/* TCP: header, timestamps, and OpenVPN's length prefix. */
+	return ip + (m->transport == TRANSPORT_TCP ? 20 + 12 + 2 : 8);
+}
+
+static uint32_t clamp(int64_t n, uint32_t max)
+{
+	if (n > (int64_t)max)
+		n = max;
+	return n < INNER_MIN ? INNER_MIN : (uint32_t)n;
+}
+
+uint32_t ovpn_mtu_inner_max(const struct ovpn_mtu *m)
+{
+	uint32_t path = m->path_mtu ? m->path_mtu : OVPN_MTU_PATH_DEFAULT;
+
+	return clamp((int64_t)path - outer_headers(m) - m->overhead, m->tun_mtu);
+}
+
+uint32_t ovpn_mtu_mss_packet_max(const struct ovpn_mtu *m, const struct ovpn_options *o)
+{
+	int64_t n = o->mssfix;
+
+	if (n == 0)
+		return 0;
+	if (n < 0)
+		n = (int64_t)MSSFIX_DEFAULT - outer_headers(m) - m->overhead;
+	else if (o->mssfix_mode == MSSFIX_MTU)
+		n -= outer_headers(m) + m->overhead;
+	else if (o->mssfix_mode == MSSFIX_DATAGRAM)
+		n -= m->overhead;
+	return clamp(n, ovpn_mtu_inner_max(m));
+}
