@@ -1,0 +1,483 @@
+/*
+ * Talking to the helper.
+ *
+ * Theory. There is no bus daemon between us: the socket <run>/nsvpnd.sock is the bus, and the kernel says who we are. In
+ * this version only root is heard. Where nobody listens, root starts the helper itself: as a grandchild, so that the
+ * program that `exec` turns into does not inherit a child, in a session of its own, with nothing but a pipe on which it
+ * says READY or one sentence. A helper without work leaves by itself; so a connection may also be refused or cut between
+ * two looks, and the way in is tried again a few times.
+ *
+ * Signals. SIGINT, SIGTERM and SIGHUP are blocked and only let in while ppoll() sleeps: no race between "was it pressed"
+ * and "go to sleep", and no half-done conversation.
+ */
+#include "cli/client.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/places.h"
+#include "base/process.h"
+#include "base/str.h"
+#include "cli/output.h"
+
+#define CALL_TIMEOUT_USEC (60 * USEC_PER_SEC)
+#define START_TIMEOUT_MSEC 20000
+#define START_TRIES 3
+#define READY_FD 3
+
+/* ---- errors ---- */
+
+enum exit_code client_exit_code(const char *name)
+{
+	static const struct {
+		const char *name;
+		enum exit_code code;
+	} table[] = {
+		{ BUS_ERROR_FAILED, EXIT_CODE_FAILED },
+		{ BUS_ERROR_USAGE, EXIT_CODE_USAGE },
+		{ BUS_ERROR_NOT_CONFIGURED, EXIT_CODE_NOT_UP },
+		{ BUS_ERROR_NOT_UP, EXIT_CODE_NOT_UP },
+		{ BUS_ERROR_AUTH_FAILED, EXIT_CODE_AUTH },
+		{ BUS_ERROR_DENIED, EXIT_CODE_DENIED },
+		{ BUS_ERROR_TIMED_OUT, EXIT_CODE_TIMED_OUT },
+		{ BUS_ERROR_NEED_CREDENTIALS, EXIT_CODE_FAILED },
+		{ SD_BUS_ERROR_ACCESS_DENIED, EXIT_CODE_DENIED },
+	};
+
+	for (size_t i = 0; name && i < ARRAY_SIZE(table); i++)
+		if (str_eq(table[i].name, name))
+			return table[i].code;
+	return EXIT_CODE_FAILED;
+}
+
+int client_fail(const sd_bus_error *e, int r)
+{
+	if (e && sd_bus_error_is_set(e)) {
+		if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) || sd_bus_error_has_name(e, SD_BUS_ERROR_DISCONNECTED))
+			r = -ECONNRESET;
+		else
+			return output_fail(client_exit_code(e->name), "%s",
+					   e->message && *e->message ? e->message : e->name);
+	}
+	if (r == -ENOMEM)
+		return output_oom();
+	if (r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE || r == -ESHUTDOWN)
+		return output_fail(EXIT_CODE_FAILED, "the helper nsvpnd went away; tunnels stay locked, and `nsvpn up` or "
+						     "`nsvpn down` starts it again (its log: %s/nsvpnd.log)",
+				   place_run());
+	if (r == -ETIME || r == -ETIMEDOUT)
+		return output_fail(EXIT_CODE_TIMED_OUT, "the helper nsvpnd does not answer (its log: %s/nsvpnd.log)",
+				   place_run());
+	return output_fail(EXIT_CODE_FAILED, "the conversation with the helper nsvpnd failed: %s", strerror(-r));
+}
+
+/* ---- connecting ---- */
+
+/* A connected descriptor or -errno. */
+static int connect_socket(void)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	_cleanup_(freep) char *path = str_format("%s/nsvpnd.sock", place_run());
+	_cleanup_(closep) int fd = -EBADF;
+
+	if (!path)
+		return -ENOMEM;
+	if (!str_copy(sa.sun_path, sizeof(sa.sun_path), path))
+		return -ENAMETOOLONG;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+/* The first call shows that somebody is there and listens to us. Takes fd. */
+static int greet(int fd_take, sd_bus **ret)
+{
+	_cleanup_(closep) int fd = fd_take;
+	sd_bus *bus = NULL;
+	int r;
+
+	r = sd_bus_new(&bus);
+	if (r < 0)
+		return r;
+	r = sd_bus_set_fd(bus, fd, fd);
+	if (r >= 0) {
+		(void)TAKE_FD(fd); /* the bus closes it now */
+		r = sd_bus_start(bus);
+	}
+	if (r >= 0)
+		r = sd_bus_call_method(bus, NULL, "/", "org.freedesktop.DBus.Peer", "Ping", NULL, NULL, NULL);
+	if (r < 0) {
+		sd_bus_close_unref(bus);
+		return r;
+	}
+	*ret = bus;
+	return 0;
+}
+
+static bool is_nobody_there(int r)
+{
+	return r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE || r == -ESHUTDOWN;
+}
+
+static int try_connect(sd_bus **ret)
+{
+	int fd = connect_socket();
+
+	return fd < 0 ? fd : greet(fd, ret);
+}
+
+/* ---- starting the helper ---- */
+
+/* What the helper may know of our environment: paths and language, nothing of the user's session. */
+static int helper_environment(char ***ret)
+{
+	static const char *const names[] = { "LANG=", "LC_ALL=", "TZ=", "NSVPN_" };
+	_cleanup_(strv_freep) char **env = NULL;
+	int r = strv_add(&env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin");
+
+	for (char **e = environ; r >= 0 && *e; e++)
+		for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(names); i++)
+			if (str_has_prefix(*e, names[i]))
+				r = strv_add(&env, *e);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(env);
+	return 0;
+}
+
+static int leave_folder(void *userdata _unused_)
+{
+	(void)umask(022); /* cannot fail */
+	return chdir("/") < 0 ? -errno : 0;
+}
+
+struct start {
+	const char *program;
+	char **env;
+	int ready; /* its end of the pipe */
+};
+
+/* In the middle process: the helper becomes an orphan when this one ends. Exit status: 0 or an errno value. */
+static int spawn_helper(void *userdata)
+{
+	const struct start *s = userdata;
+	char fd_text[] = { '0' + READY_FD, '\0' };
+	char *argv[] = { (char *)"nsvpnd", (char *)"--standalone", (char *)"--ready-fd", fd_text, NULL };
+	const struct fd_map map[] = { { s->ready, READY_FD } };
+	const struct spawn spawn = {
+		.path = s->program,
+		.argv = argv,
+		.envp = s->env,
+		.map = map,
+		.n_map = ARRAY_SIZE(map),
+		.netns_fd = -EBADF,
+		.new_session = true,
+		.prepare = leave_folder,
+	};
+
+	return -process_spawn(&spawn, NULL, NULL);
+}
+
+/* Reads "READY" or a sentence until the line's end. 0; -ETIME; -EPIPE with *ret_sentence (may be NULL). */
+static int read_ready(int fd, char **ret_sentence)
+{
+	usec_t deadline = clock_boottime() + START_TIMEOUT_MSEC * USEC_PER_MSEC;
+	char text[1024];
+	size_t len = 0;
+
+	while (len < sizeof(text) - 1 && !memchr(text, '\n', len)) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		usec_t now = clock_boottime();
+		ssize_t n;
+
+		if (now >= deadline)
+			return -ETIME;
+		if (poll(&p, 1, (int)((deadline - now) / USEC_PER_MSEC) + 1) <= 0)
+			continue;
+		n = read(fd, text + len, sizeof(text) - 1 - len);
+		if (n == 0 || (n < 0 && errno != EINTR))
+			break;
+		if (n > 0)
+			len += (size_t)n;
+	}
+	text[len] = '\0';
+	if (str_has_prefix(text, "READY"))
+		return 0;
+	*ret_sentence = len ? strdup(str_trim(text)) : NULL;
+	return -EPIPE;
+}
+
+/* 0, or -errno with a sentence. */
+static int start_helper(char **ret_error)
+{
+	_cleanup_(freep) char *program = place_program("nsvpnd");
+	_cleanup_(strv_freep) char **env = NULL;
+	_cleanup_(closep) int reader = -EBADF, writer = -EBADF;
+	struct start s;
+	int fds[2], r;
+	pid_t pid;
+
+	if (!program || helper_environment(&env) < 0)
+		return -ENOMEM;
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	reader = fds[0];
+	writer = fds[1];
+	s = (struct start){ .program = program, .env = env, .ready = writer };
+	r = process_fork(spawn_helper, &s, &pid, NULL);
+	if (r < 0)
+		return r;
+	writer = fd_close(writer);
+	r = process_wait(pid);
+	if (r != 0) {
+		*ret_error = str_format("the helper %s cannot be started: %s", program, r > 0 ? strerror(r) : "it was killed");
+		return -ENOEXEC;
+	}
+	r = read_ready(reader, ret_error);
+	if (r < 0 && !*ret_error)
+		*ret_error = str_format("the helper %s %s (its log: %s/nsvpnd.log)", program,
+					r == -ETIME ? "does not get ready" : "ended without a word", place_run());
+	return r;
+}
+
+static int connect_or_start(enum client_start start, sd_bus **ret)
+{
+	char *error = NULL;
+	int r = -ENOENT;
+
+	for (int i = 0; i < START_TRIES; i++) {
+		r = try_connect(ret);
+		if (r >= 0) {
+			free(error);
+			return EXIT_CODE_OK;
+		}
+		if (!is_nobody_there(r))
+			break;
+		/* A refused start may mean that another one was quicker: then the next try finds it. */
+		if (error || start == CLIENT_IF_RUNNING)
+			break;
+		if (geteuid() != 0)
+			return output_fail(EXIT_CODE_DENIED, "only root can start the helper yet; use sudo");
+		r = start_helper(&error);
+		if (r < 0 && !error)
+			return client_fail(NULL, r);
+	}
+	if (error)
+		return output_fail_take(EXIT_CODE_FAILED, error, "");
+	if (r == -EACCES || r == -EPERM)
+		return output_fail(EXIT_CODE_DENIED, "only root may talk to the helper (%s/nsvpnd.sock) yet; use sudo",
+				   place_run());
+	if (is_nobody_there(r) && start == CLIENT_IF_RUNNING)
+		return EXIT_CODE_OK;
+	return client_fail(NULL, r);
+}
+
+int client_open(enum client_start start, struct client **ret)
+{
+	_cleanup_(client_freep) struct client *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return output_oom();
+	r = connect_or_start(start, &c->bus);
+	if (r != EXIT_CODE_OK)
+		return r;
+	*ret = c->bus ? TAKE_PTR(c) : NULL;
+	return EXIT_CODE_OK;
+}
+
+struct client *client_free(struct client *c)
+{
+	if (!c)
+		return NULL;
+	client_release(c);
+	sd_bus_flush_close_unref(c->bus);
+	free(c);
+	return NULL;
+}
+
+/* ---- signals and waiting ---- */
+
+static volatile sig_atomic_t caught;
+
+static void on_signal(int signo)
+{
+	caught = signo;
+}
+
+void client_catch(struct client *c)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+	sigset_t set;
+
+	if (c->catching)
+		return;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	caught = 0;
+	/* None of these can fail with these arguments. */
+	(void)sigprocmask(SIG_BLOCK, &set, &c->old_mask);
+	(void)sigaction(SIGINT, &sa, &c->old_int);
+	(void)sigaction(SIGTERM, &sa, &c->old_term);
+	(void)sigaction(SIGHUP, NULL, &c->old_hup);
+	if (c->old_hup.sa_handler != SIG_IGN) /* nohup stays nohup */
+		(void)sigaction(SIGHUP, &sa, NULL);
+	c->catching = true;
+}
+
+void client_release(struct client *c)
+{
+	if (!c->catching)
+		return;
+	/* The mask last: a signal that came in the last moment does what it would have done to the caller. */
+	(void)sigaction(SIGINT, &c->old_int, NULL);
+	(void)sigaction(SIGTERM, &c->old_term, NULL);
+	(void)sigaction(SIGHUP, &c->old_hup, NULL);
+	(void)sigprocmask(SIG_SETMASK, &c->old_mask, NULL);
+	c->catching = false;
+}
+
+/* The mask while asleep: the caller's, with our three let in. */
+static sigset_t sleeping_mask(const struct client *c)
+{
+	sigset_t mask = c->old_mask;
+
+	sigdelset(&mask, SIGINT);
+	sigdelset(&mask, SIGTERM);
+	sigdelset(&mask, SIGHUP);
+	return mask;
+}
+
+int client_wait(struct client *c, usec_t deadline)
+{
+	sigset_t mask = sleeping_mask(c);
+	usec_t now = clock_boottime();
+	struct timespec ts;
+	struct pollfd p;
+	uint64_t timer;
+	int r;
+
+	r = sd_bus_process(c->bus, NULL);
+	if (r < 0)
+		return r;
+	if (r > 0)
+		return 0;
+	if (now >= deadline)
+		return -ETIME;
+	p = (struct pollfd){ .fd = sd_bus_get_fd(c->bus) };
+	r = sd_bus_get_events(c->bus);
+	if (p.fd < 0 || r < 0)
+		return p.fd < 0 ? p.fd : r;
+	p.events = (short)r;
+	/* The bus has timers of its own (calls without an answer), on CLOCK_MONOTONIC: a second's sleep at most hits them. */
+	if (sd_bus_get_timeout(c->bus, &timer) > 0)
+		deadline = MIN(deadline, now + USEC_PER_SEC);
+	if (deadline != USEC_INFINITY)
+		ts = (struct timespec){ .tv_sec = (time_t)((deadline - now) / USEC_PER_SEC),
+					.tv_nsec = (long)((deadline - now) % USEC_PER_SEC * 1000) };
+	r = ppoll(&p, 1, deadline == USEC_INFINITY ? NULL : &ts, c->catching ? &mask : NULL);
+	if (r < 0)
+		r = errno == EINTR && !caught ? 0 : -errno;
+	if (caught) {
+		caught = 0;
+		return -EINTR;
+	}
+	return r < 0 ? r : 0;
+}
+
+/* ---- calls ---- */
+
+struct pending {
+	bool done;
+	int r;
+	sd_bus_error *error;
+	sd_bus_message *reply;
+};
+
+static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *e _unused_)
+{
+	struct pending *p = userdata;
+	const sd_bus_error *failed = sd_bus_message_get_error(m);
+
+	p->done = true;
+	if (failed)
+		p->r = sd_bus_error_copy(p->error, failed);
+	else
+		p->reply = sd_bus_message_ref(m);
+	return 1;
+}
+
+int client_call(struct client *c, sd_bus_message *m, usec_t deadline, sd_bus_error *e, sd_bus_message **ret_reply)
+{
+	struct pending p = { .error = e };
+	sd_bus_slot *slot = NULL;
+	int r;
+
+	r = sd_bus_call_async(c->bus, &slot, m, on_reply, &p, CALL_TIMEOUT_USEC);
+	while (r >= 0 && !p.done)
+		r = client_wait(c, deadline);
+	sd_bus_slot_unref(slot);
+	if (r >= 0)
+		r = p.r;
+	if (r >= 0 && ret_reply && p.reply)
+		*ret_reply = sd_bus_message_ref(p.reply);
+	sd_bus_message_unref(p.reply);
+	return r < 0 ? r : 0;
+}
+
+int client_new_call(struct client *c, const char *method, sd_bus_message **ret)
+{
+	int r = sd_bus_message_new_method_call(c->bus, ret, NULL, BUS_PATH, BUS_IFACE_MANAGER, method);
+
+	return r < 0 ? r : 0;
+}
+
+char *client_tunnel_path(const char *name)
+{
+	char *path = NULL;
+
+	return sd_bus_path_encode(BUS_PATH_TUNNEL_PREFIX, name, &path) < 0 ? NULL : path;
+}
+
+int client_list(struct client *c, char ***ret)
+{
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	char **names = NULL;
+	int r, code = EXIT_CODE_OK;
+
+	r = sd_bus_call_method(c->bus, NULL, BUS_PATH, BUS_IFACE_MANAGER, "ListTunnels", &e, &reply, NULL);
+	if (r >= 0)
+		r = sd_bus_message_read_strv(reply, &names);
+	if (r < 0)
+		code = client_fail(&e, r);
+	else
+		*ret = names;
+	sd_bus_message_unref(reply);
+	sd_bus_error_free(&e);
+	return code;
+}
+
+void client_reload(void)
+{
+	sd_bus *bus = NULL;
+
+	if (try_connect(&bus) < 0)
+		return;
+	if (sd_bus_call_method(bus, NULL, BUS_PATH, BUS_IFACE_MANAGER, "Reload", NULL, NULL, NULL) < 0)
+		log_debug("the helper did not look at the configuration again, ignoring");
+	sd_bus_flush_close_unref(bus);
+}
