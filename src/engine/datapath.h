@@ -1,0 +1,83 @@
+/*
+ * Packets between tun and transport socket, in batches, both directions. Everything is allocated by datapath_init();
+ * after that nothing here calls malloc. reference: performance.md 6.5, 6.6.
+ */
+#pragma once
+
+#include "engine/gso.h"
+#include "engine/stats.h"
+#include "engine/tun.h"
+#include "engine/udp.h"
+#include "proto/proto.h"
+
+/* Super-packets read from the tun per wake-up. */
+#define DATAPATH_TUN_READS 4
+/* Room in front of a run: vnet header and what a protocol may overwrite before its output. */
+#define DATAPATH_RUN_HEADROOM 128
+
+/* Two areas: the open run, and the one that a packet that does not fit it is copied to. */
+#define DATAPATH_RUN_AREA (DATAPATH_RUN_HEADROOM + GSO_RUN_MAX + UDP_SLOT_SIZE + 4096)
+#define DATAPATH_TUN_AREA (128 + TUN_PACKET_MAX)
+/* A batch, and behind it the datagram that did not fit it. */
+#define DATAPATH_SEND_AREA (UDP_BATCH_MAX + TUN_PACKET_MAX + PROTO_OVERHEAD_MAX)
+
+struct datapath {
+	struct tun tun;
+	struct udp udp;
+	struct stats *stats;   /* borrowed */
+	struct proto *proto;   /* borrowed; NULL: no session */
+	bool open;             /* settings applied: inner packets may pass */
+	uint32_t packet_max;   /* MSS clamp; 0: off */
+	unsigned segments_max; /* datagrams per send */
+
+	/* tun -> udp */
+	uint8_t *tun_packet;   /* where a read puts the IP header */
+	struct gso_split split;
+	bool splitting;        /* the split has packets left */
+	uint8_t *send_area;
+	size_t batch_at, batch_len, batch_segment; /* unsent datagrams of equal length, the last may be shorter */
+	unsigned batch_count;
+	size_t held_len;       /* one more sealed datagram right behind the batch */
+	bool blocked;          /* the socket did not take the batch: wait until it is writable */
+	bool starved;          /* blocked for want of kernel memory (ENOBUFS): the socket looks writable; wait a moment */
+	int error;             /* last socket error that is not "try later"; 0: none. Cleared by datapath_take_error() */
+
+	/* udp -> tun */
+	uint8_t *areas[2];
+	unsigned area;         /* the one the open run is in */
+	struct gso_run run;
+	bool heard;            /* something valid came from the server; cleared by the user */
+	uint8_t *memory;
+};
+
+/* 0 or -ENOMEM. */
+int datapath_init(struct datapath *d, struct stats *stats);
+void datapath_done(struct datapath *d);
+
+/* A new session over a new socket; drops what was left of the old one. fd and proto stay the caller's. */
+void datapath_attach(struct datapath *d, int udp_fd, struct proto *proto);
+/* No session: the tun is drained from now on. */
+void datapath_detach(struct datapath *d);
+/* Inner packets may pass; the MSS clamp is taken from the protocol. */
+void datapath_open(struct datapath *d);
+
+/*
+ * One bounded round of tun -> udp: sends what waits, then reads the tun. -EAGAIN from the tun is 0; a negative result
+ * means the tun is gone. Sets d->blocked and d->error.
+ */
+int datapath_from_tun(struct datapath *d, usec_t now);
+/* One bounded round of udp -> tun. The number of slots handled, 0 when nothing was there; sets d->error. */
+int datapath_from_udp(struct datapath *d, usec_t now);
+/* The socket is writable again: sends what waits. */
+void datapath_resume(struct datapath *d);
+
+/* One control datagram, at once. 0 or -errno (-EAGAIN: dropped, the protocol sends it again). */
+int datapath_send_control(struct datapath *d, const uint8_t *p, size_t len);
+
+static inline int datapath_take_error(struct datapath *d)
+{
+	int e = d->error;
+
+	d->error = 0;
+	return e;
+}
