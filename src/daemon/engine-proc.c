@@ -1,0 +1,488 @@
+/* Start, watch and end an engine; theory in engine-proc.h. */
+#include "daemon/engine-proc.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "base/fd.h"
+#include "base/parse.h"
+#include "base/places.h"
+#include "base/process.h"
+#include "base/str.h"
+
+/* Handled per wake-up, so that no engine starves the others or the bus. */
+#define MESSAGES_PER_WAKEUP 16
+#define STDERR_LINES_MAX 64 /* of one engine; more is noise */
+
+struct engine_proc {
+	pid_t pid;
+	int pidfd, sock, err;
+	bool reaped, closed_told;
+	unsigned stderr_lines;
+	const struct engine_spawn *spawn;
+	const struct engine_proc_events *events;
+	void *userdata;
+	sd_event *event;
+	sd_event_source *on_sock, *on_pidfd, *on_err, *deadline;
+};
+
+/* ---- the real child ------------------------------------------------------------------------------------------------ */
+
+static const int engine_caps[] = { CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_SETUID, CAP_SETGID, CAP_SETPCAP };
+
+/* Bounding set, permitted, effective: only what the engine's own sandbox stages need. */
+static int limit_capabilities(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(engine_caps); i++)
+		data[engine_caps[i] / 32].permitted |= 1U << (engine_caps[i] % 32);
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
+		if (cap < 64 && (data[cap / 32].permitted & 1U << (cap % 32)))
+			continue;
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return -errno;
+	}
+	data[0].effective = data[0].permitted;
+	data[1].effective = data[1].permitted;
+	if (syscall(SYS_capset, &header, data) < 0)
+		return -errno;
+	return 0;
+}
+
+struct child {
+	bool fresh_netns;
+};
+
+static int prepare_child(void *userdata)
+{
+	const struct child *c = userdata;
+	struct rlimit none = { 0, 0 }, files = { 64, 64 };
+
+	/* uplink=socket: the transport socket lives elsewhere, so the engine's own namespace has not even a route to lo. */
+	if (c->fresh_netns && unshare(CLONE_NEWNET) < 0)
+		return -errno;
+	if (setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_NOFILE, &files) < 0)
+		return -errno;
+	return limit_capabilities();
+}
+
+static int real_start(void *userdata _unused_, int sock, int err, int netns_fd, pid_t *ret_pid, int *ret_pidfd)
+{
+	_cleanup_(freep) char *path = place_program("nsvpn-engine");
+	char uid_text[16], gid_text[16];
+	char *argv[] = { "nsvpn-engine", "--uid", uid_text, "--gid", gid_text, NULL };
+	char *envp[] = { NULL };
+	struct fd_map map[] = { { sock, IPC_ENGINE_FD }, { err, 2 } };
+	struct child c = { .fresh_netns = netns_fd < 0 };
+	struct spawn s = {
+		.path = path,
+		.argv = argv,
+		.envp = envp,
+		.map = map,
+		.n_map = ARRAY_SIZE(map),
+		.netns_fd = netns_fd,
+		.new_session = true,
+		.pdeathsig = SIGKILL,
+		.prepare = prepare_child,
+		.userdata = &c,
+	};
+	uid_t uid;
+	gid_t gid;
+
+	if (!path)
+		return -ENOMEM;
+	engine_proc_ids(&uid, &gid);
+	(void)snprintf(uid_text, sizeof(uid_text), "%u", uid);
+	(void)snprintf(gid_text, sizeof(gid_text), "%u", gid);
+	return process_spawn(&s, ret_pid, ret_pidfd);
+}
+
+static int real_verify(void *userdata _unused_, pid_t pid)
+{
+	return engine_proc_verify_sandbox(pid);
+}
+
+const struct engine_spawn engine_spawn_real = { .start = real_start, .verify = real_verify };
+
+/* ---- who it becomes, and whether it did ------------------------------------------------------------------------- */
+
+/* In the range that systemd hands out for a moment and no administrator for long. */
+#define FREE_ID_MIN 61184
+#define FREE_ID_MAX 65519
+
+void engine_proc_ids(uid_t *ret_uid, gid_t *ret_gid)
+{
+	bool used[FREE_ID_MAX - FREE_ID_MIN + 1] = { false };
+	FILE *f = fopen("/etc/passwd", "re");
+	struct passwd *pw;
+	uid_t id = FREE_ID_MAX;
+
+	while (f && (pw = fgetpwent(f))) {
+		if (str_eq(pw->pw_name, "nsvpn") && pw->pw_uid != 0 && pw->pw_gid != 0) {
+			*ret_uid = pw->pw_uid;
+			*ret_gid = pw->pw_gid;
+			(void)fclose(f); /* only read */
+			return;
+		}
+		if (pw->pw_uid >= FREE_ID_MIN && pw->pw_uid <= FREE_ID_MAX)
+			used[pw->pw_uid - FREE_ID_MIN] = true;
+		if (pw->pw_gid >= FREE_ID_MIN && pw->pw_gid <= FREE_ID_MAX)
+			used[pw->pw_gid - FREE_ID_MIN] = true;
+	}
+	if (f)
+		(void)fclose(f); /* only read */
+	while (id > FREE_ID_MIN && used[id - FREE_ID_MIN])
+		id--;
+	*ret_uid = id;
+	*ret_gid = id;
+}
+
+static int read_proc(pid_t pid, const char *file, char **ret)
+{
+	_cleanup_(freep) char *path = str_format("/proc/%d/%s", pid, file);
+	_cleanup_(closep) int fd = -EBADF;
+	_cleanup_(freep) char *text = NULL;
+	ssize_t n;
+
+	if (!path)
+		return -ENOMEM;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	text = calloc(1, 8192);
+	if (!text)
+		return -ENOMEM;
+	n = fd_read_full(fd, text, 8191);
+	if (n < 0)
+		return (int)n;
+	*ret = TAKE_PTR(text);
+	return 0;
+}
+
+static bool line_is(const char *status, const char *key, const char *value)
+{
+	const char *p = strstr(status, key);
+
+	if (!p)
+		return false;
+	p += strlen(key);
+	p += strspn(p, "\t ");
+	return strncmp(p, value, strlen(value)) == 0 && p[strlen(value)] == '\n';
+}
+
+int engine_proc_verify_sandbox(pid_t pid)
+{
+	static const char zero[] = "0000000000000000";
+	_cleanup_(freep) char *status = NULL;
+	unsigned uid[4];
+	const char *p;
+	int r;
+
+	r = read_proc(pid, "status", &status);
+	if (r < 0)
+		return r;
+	if (!line_is(status, "\nCapEff:", zero) || !line_is(status, "\nCapPrm:", zero) ||
+	    !line_is(status, "\nCapInh:", zero) || !line_is(status, "\nNoNewPrivs:", "1") ||
+	    !line_is(status, "\nSeccomp:", "2"))
+		return -EPERM;
+	p = strstr(status, "\nUid:");
+	if (!p || sscanf(p, "\nUid: %u %u %u %u", &uid[0], &uid[1], &uid[2], &uid[3]) != 4)
+		return -EPERM;
+	for (size_t i = 0; i < ARRAY_SIZE(uid); i++)
+		if (uid[i] == 0)
+			return -EPERM;
+	return 0;
+}
+
+char *engine_proc_describe(int status, char *buf, size_t cap)
+{
+	if (status == 0)
+		(void)snprintf(buf, cap, "ended by itself");
+	else if (status > 128)
+		(void)snprintf(buf, cap, "was killed by signal %d (%s)", status - 128, strsignal(status - 128));
+	else
+		(void)snprintf(buf, cap, "ended with status %d", status);
+	return buf;
+}
+
+/* ---- the note for the next helper ------------------------------------------------------------------------------- */
+
+/* Field 22 of /proc/PID/stat, clock ticks since boot: with it a process number names one process for ever. */
+static int start_time(pid_t pid, uint64_t *ret)
+{
+	_cleanup_(freep) char *stat = NULL;
+	char *p;
+	int r;
+
+	r = read_proc(pid, "stat", &stat);
+	if (r < 0)
+		return r;
+	p = strrchr(stat, ')'); /* the command name may contain anything */
+	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
+			 ret) != 1)
+		return -EBADMSG;
+	return 0;
+}
+
+static char *note_path(const char *name)
+{
+	return str_format("%s/%s.engine", place_run(), name);
+}
+
+void engine_proc_note(const char *name, pid_t pid)
+{
+	_cleanup_(freep) char *path = note_path(name);
+	char text[64];
+	uint64_t start;
+
+	if (!path)
+		return;
+	if (pid == 0) {
+		(void)unlink(path); /* absent is what is wanted */
+		return;
+	}
+	if (start_time(pid, &start) < 0)
+		return;
+	(void)snprintf(text, sizeof(text), "%d %" PRIu64 "\n", pid, start);
+	/* Without the note only the rare case above stays unrepaired. */
+	(void)file_write_atomic(AT_FDCWD, path, text, strlen(text), 0600);
+}
+
+void engine_proc_end_stale(const char *name)
+{
+	_cleanup_(freep) char *path = note_path(name), *text = NULL;
+	_cleanup_(closep) int pidfd = -EBADF;
+	uint64_t noted, start;
+	size_t len;
+	pid_t pid;
+
+	if (!path || file_read(AT_FDCWD, path, 64, &text, &len) < 0)
+		return;
+	if (sscanf(text, "%d %" SCNu64, &pid, &noted) == 2 && pid > 1) {
+		/* The pidfd first: what start_time() then says is about the process that the signal will reach. */
+		pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+		if (pidfd >= 0 && start_time(pid, &start) >= 0 && start == noted)
+			(void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0); /* it may have ended just now */
+	}
+	(void)unlink(path); /* absent is what is wanted */
+}
+
+/* ---- the parent's side -------------------------------------------------------------------------------------------- */
+
+static void tell_closed(struct engine_proc *e, const char *why)
+{
+	if (e->closed_told)
+		return;
+	e->closed_told = true;
+	e->on_sock = sd_event_source_disable_unref(e->on_sock);
+	e->sock = fd_close(e->sock);
+	e->events->closed(e->userdata, why);
+}
+
+static void send_kill(struct engine_proc *e)
+{
+	if (!e->reaped)
+		(void)kill(e->pid, SIGKILL); /* our own unreaped child: the number still names it */
+}
+
+void engine_proc_kill(struct engine_proc *e, const char *why)
+{
+	send_kill(e);
+	tell_closed(e, why);
+}
+
+static int on_socket(sd_event_source *s _unused_, int fd, uint32_t revents _unused_, void *userdata)
+{
+	struct engine_proc *e = userdata;
+
+	for (unsigned i = 0; i < MESSAGES_PER_WAKEUP && !e->closed_told; i++) {
+		struct ipc_msg m;
+		int fds[8];
+		size_t n_fds = 0;
+		int r;
+
+		r = ipc_recv(fd, &m, fds, &n_fds);
+		if (r == -EAGAIN || r == -EINTR)
+			return 0;
+		if (r == 0 || r == -ECONNRESET) {
+			/* Without this socket it has no job. One that was told to stop may still be saying goodbye. */
+			if (!e->deadline)
+				send_kill(e);
+			tell_closed(e, "closed its control socket");
+			return 0;
+		}
+		if (r > 0)
+			for (size_t k = 0; k < n_fds; k++)
+				fd_close(fds[k]);
+		if (r < 0 || n_fds > 0) {
+			engine_proc_kill(e, "sent a malformed message");
+			return 0;
+		}
+		r = e->events->message(e->userdata, &m);
+		if (r < 0)
+			engine_proc_kill(e, "sent a request that is not allowed at this point");
+	}
+	return 0;
+}
+
+static int on_stderr(sd_event_source *s _unused_, int fd, uint32_t revents _unused_, void *userdata)
+{
+	struct engine_proc *e = userdata;
+	char buf[1024];
+	char *rest = buf, *line;
+	ssize_t n;
+
+	n = read(fd, buf, sizeof(buf) - 1);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0) {
+		e->on_err = sd_event_source_disable_unref(e->on_err);
+		return 0;
+	}
+	buf[n] = 0;
+	while ((line = strsep(&rest, "\n"))) {
+		_cleanup_(freep) char *clean = str_escape(line, strlen(line), 400);
+
+		if (clean && *clean && e->stderr_lines++ < STDERR_LINES_MAX)
+			e->events->stderr_line(e->userdata, clean);
+	}
+	return 0;
+}
+
+static int on_exit_of_process(sd_event_source *s _unused_, int fd _unused_, uint32_t revents _unused_, void *userdata)
+{
+	struct engine_proc *e = userdata;
+	int status;
+
+	e->on_pidfd = sd_event_source_disable_unref(e->on_pidfd);
+	e->deadline = sd_event_source_disable_unref(e->deadline);
+	status = process_wait(e->pid);
+	e->reaped = true;
+	if (e->on_err)
+		(void)on_stderr(NULL, e->err, 0, e); /* its last words */
+	tell_closed(e, "died");
+	e->events->exited(e->userdata, status); /* may free e */
+	return 0;
+}
+
+static int on_patience_over(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata)
+{
+	struct engine_proc *e = userdata;
+
+	e->deadline = sd_event_source_disable_unref(e->deadline);
+	engine_proc_kill(e, NULL);
+	return 0;
+}
+
+static int watch(struct engine_proc *e)
+{
+	int r;
+
+	r = sd_event_add_io(e->event, &e->on_sock, e->sock, EPOLLIN, on_socket, e);
+	if (r < 0)
+		return r;
+	/* What it said before it died is heard before its death. */
+	r = sd_event_source_set_priority(e->on_sock, SD_EVENT_PRIORITY_NORMAL - 1);
+	if (r < 0)
+		return r;
+	r = sd_event_add_io(e->event, &e->on_pidfd, e->pidfd, EPOLLIN, on_exit_of_process, e);
+	if (r < 0)
+		return r;
+	return sd_event_add_io(e->event, &e->on_err, e->err, EPOLLIN, on_stderr, e);
+}
+
+int engine_proc_start(struct engine_proc **ret, sd_event *event, const struct engine_spawn *spawn, int netns_fd,
+		      const struct engine_proc_events *events, void *userdata)
+{
+	_cleanup_(engine_proc_freep) struct engine_proc *e = calloc(1, sizeof(*e));
+	_cleanup_(closep) int theirs = -EBADF, their_err = -EBADF;
+	int pair[2], err[2], r;
+
+	if (!e)
+		return -ENOMEM;
+	*e = (struct engine_proc){
+		.pidfd = -EBADF, .sock = -EBADF, .err = -EBADF, .reaped = true,
+		.spawn = spawn, .events = events, .userdata = userdata, .event = sd_event_ref(event),
+	};
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	e->sock = pair[0];
+	theirs = pair[1];
+	if (pipe2(err, O_CLOEXEC) < 0)
+		return -errno;
+	e->err = err[0];
+	their_err = err[1];
+	r = fd_set_nonblock(e->sock, true);
+	if (r >= 0)
+		r = fd_set_nonblock(e->err, true);
+	if (r >= 0)
+		r = spawn->start(spawn->userdata, theirs, their_err, netns_fd, &e->pid, &e->pidfd);
+	if (r < 0)
+		return r;
+	e->reaped = false;
+	r = watch(e);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(e);
+	return 0;
+}
+
+struct engine_proc *engine_proc_free(struct engine_proc *e)
+{
+	if (!e)
+		return NULL;
+	sd_event_source_disable_unref(e->on_sock);
+	sd_event_source_disable_unref(e->on_pidfd);
+	sd_event_source_disable_unref(e->on_err);
+	sd_event_source_disable_unref(e->deadline);
+	if (!e->reaped) {
+		send_kill(e);
+		(void)process_wait(e->pid); /* reaping; how it ended is of no interest here */
+	}
+	fd_close(e->sock);
+	fd_close(e->err);
+	fd_close(e->pidfd);
+	sd_event_unref(e->event);
+	free(e);
+	return NULL;
+}
+
+pid_t engine_proc_pid(const struct engine_proc *e)
+{
+	return e && !e->reaped ? e->pid : 0;
+}
+
+int engine_proc_verify(const struct engine_proc *e)
+{
+	return e->spawn->verify(e->spawn->userdata, e->pid);
+}
+
+int engine_proc_send(struct engine_proc *e, const struct ipc_msg *m, const int *fds, size_t n_fds)
+{
+	if (e->sock < 0)
+		return -EPIPE;
+	return ipc_send(e->sock, m, fds, n_fds);
+}
+
+void engine_proc_stop(struct engine_proc *e, usec_t patience)
+{
+	struct ipc_msg m = { .type = IPC_CMD_STOP };
+	int r;
+
+	r = engine_proc_send(e, &m, NULL, 0);
+	if (r >= 0 && !e->deadline)
+		r = sd_event_add_time_relative(e->event, &e->deadline, CLOCK_BOOTTIME, patience, 0, on_patience_over, e);
+	if (r < 0)
+		engine_proc_kill(e, NULL);
+}
