@@ -1,0 +1,355 @@
+/*
+ * Options about the data channel: ciphers, digest, compression framing, MTU.
+ *
+ * Theory. The list of ciphers that we offer holds the AEAD ciphers that we have, in the order of the file's
+ * data-ciphers or of the default. `cipher` has the meaning it got with OpenVPN 2.4: a last resort for servers that do
+ * not negotiate. Names of ciphers that we do not have (CBC above all, still the commonest word in providers' files) are
+ * ignored with a note, because nearly every server of today negotiates an AEAD cipher whatever the file says.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "base/str.h"
+#include "profile/profile-ovpn.h"
+
+#define DEFAULT_CIPHERS "AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305"
+
+static const struct {
+	const char *word, *name;
+} ciphers[] = {
+	{ "AES-256-GCM", "AES-256-GCM" },
+	{ "id-aes256-GCM", "AES-256-GCM" },
+	{ "AES-128-GCM", "AES-128-GCM" },
+	{ "id-aes128-GCM", "AES-128-GCM" },
+	{ "CHACHA20-POLY1305", "CHACHA20-POLY1305" },
+};
+
+static const struct {
+	const char *word, *name;
+} digests[] = {
+	{ "SHA1", "sha1" },           { "SHA", "sha1" },            { "SHA-1", "sha1" },
+	{ "RSA-SHA1", "sha1" },       { "SHA224", "sha224" },       { "SHA256", "sha256" },
+	{ "SHA384", "sha384" },       { "SHA512", "sha512" },       { "SHA-224", "sha224" },
+	{ "SHA-256", "sha256" },      { "SHA-384", "sha384" },      { "SHA-512", "sha512" },
+	{ "SHA2-224", "sha224" },     { "SHA2-256", "sha256" },     { "SHA2-384", "sha384" },
+	{ "SHA2-512", "sha512" },     { "RSA-SHA224", "sha224" },   { "RSA-SHA256", "sha256" },
+	{ "RSA-SHA384", "sha384" },   { "RSA-SHA512", "sha512" },   { "SHA512-256", "sha512-256" },
+	{ "SHA3-224", "sha3-224" },   { "SHA3-256", "sha3-256" },   { "SHA3-384", "sha3-384" },
+	{ "SHA3-512", "sha3-512" },   { "BLAKE2b512", "blake2b512" }, { "BLAKE2s256", "blake2s256" },
+	{ "MD5", "md5" },             { "RIPEMD160", "ripemd160" },
+};
+
+/* Canonical name of a cipher that we have, else NULL. */
+static const char *find_cipher(const char *s)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ciphers); i++)
+		if (str_ieq(s, ciphers[i].word))
+			return ciphers[i].name;
+	return NULL;
+}
+
+/* The form of a cipher that OpenVPN knows and we have not: CBC and older modes, other key sizes, none. */
+static bool is_other_cipher(const char *s)
+{
+	static const char *const suffix[] = { "-CBC", "-CFB", "-CFB1", "-CFB8", "-OFB", "-CTR", "-ECB", "-GCM", "-CCM" };
+	static const char *const family[] = { "AES-128-", "AES-192-", "AES-256-", "BF-", "DES-", "DES-EDE-", "DES-EDE3-",
+					      "DESX-", "CAST5-", "RC2-", "RC2-40-", "RC2-64-", "IDEA-", "SEED-", "SM4-",
+					      "CAMELLIA-128-", "CAMELLIA-192-", "CAMELLIA-256-", "ARIA-128-",
+					      "ARIA-192-", "ARIA-256-" };
+	char name[32];
+
+	if (str_ieq(s, "none") || str_ieq(s, "id-aes192-GCM"))
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(family); i++)
+		for (size_t k = 0; k < ARRAY_SIZE(suffix); k++) {
+			(void)str_copy(name, sizeof(name), family[i]); /* constants that fit */
+			(void)str_copy(name + strlen(name), sizeof(name) - strlen(name), suffix[k] + 1);
+			if (str_ieq(s, name))
+				return true;
+		}
+	return false;
+}
+
+static int refuse_cipher(struct ovpn_parser *p, const char *s)
+{
+	static const char *const names[] = { "AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305", "AES-256-CBC", "AES-128-CBC" };
+	_cleanup_(freep) char *shown = str_escape(s, strlen(s), 40);
+	const char *near = str_nearest(s, names, ARRAY_SIZE(names));
+
+	if (!shown)
+		return -ENOMEM;
+	if (near)
+		return ovpn_refuse(p, "unknown cipher '%s'; did you mean '%s'?", shown, near);
+	return ovpn_refuse(p, "unknown cipher '%s'; remove line %u", shown, p->item->line);
+}
+
+/* 1: a cipher of ours in *ret; 0: another one, noted; or a refusal. */
+static int one_cipher(struct ovpn_parser *p, const char *s, const char **ret)
+{
+	const char *name = find_cipher(s);
+
+	if (name) {
+		*ret = name;
+		return 1;
+	}
+	if (!is_other_cipher(s))
+		return refuse_cipher(p, s);
+	if (str_ieq(s, "none"))
+		return ovpn_note(p, FATE_IGNORED, "nsvpn never sends data unencrypted; the server negotiates a cipher");
+	return ovpn_note(p, FATE_IGNORED,
+			 "the server negotiates an AEAD cipher; ask the provider if it does not connect");
+}
+
+static int set_copy(char **dst, const char *s)
+{
+	char *copy = strdup(s);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*dst);
+	*dst = copy;
+	return 0;
+}
+
+int ovpn_opt_cipher(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	const char *name;
+	int r;
+
+	r = one_cipher(p, it->words[1], &name);
+	if (r <= 0)
+		return r;
+	return set_copy(&p->cipher, name);
+}
+
+int ovpn_opt_data_ciphers_fallback(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	const char *name;
+	int r;
+
+	r = one_cipher(p, it->words[1], &name);
+	if (r <= 0)
+		return r;
+	return set_copy(&p->cipher_fallback, name);
+}
+
+static bool list_contains(const char *list, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *s = list; s && *s; s = strchr(s, ':') ? strchr(s, ':') + 1 : NULL)
+		if (strncmp(s, name, n) == 0 && (s[n] == ':' || !s[n]))
+			return true;
+	return false;
+}
+
+static int list_append(char **list, const char *name)
+{
+	char *longer;
+
+	if (*list && list_contains(*list, name))
+		return 0;
+	longer = *list ? str_format("%s:%s", *list, name) : strdup(name);
+	if (!longer)
+		return -ENOMEM;
+	free(*list);
+	*list = longer;
+	return 0;
+}
+
+/* Entries of one data-ciphers line: `?` marks optional ones, DEFAULT stands for the default list. */
+static int add_entry(struct ovpn_parser *p, char **list, const char *entry)
+{
+	_cleanup_(freep) char *shown = NULL;
+	const char *name;
+	int r = 0;
+
+	if (*entry == '?')
+		entry++;
+	if (str_ieq(entry, "DEFAULT")) {
+		for (size_t i = 0; i < ARRAY_SIZE(ciphers) && r == 0; i++)
+			if (str_eq(ciphers[i].word, ciphers[i].name))
+				r = list_append(list, ciphers[i].name);
+		return r;
+	}
+	name = find_cipher(entry);
+	if (name)
+		return list_append(list, name);
+	shown = str_escape(entry, strlen(entry), 40);
+	if (!shown)
+		return -ENOMEM;
+	return ovpn_note(p, FATE_IGNORED, "'%s' is not offered: nsvpn has AES-GCM and ChaCha20-Poly1305", shown);
+}
+
+int ovpn_opt_data_ciphers(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	_cleanup_(freep) char *copy = strdup(it->words[1]), *list = NULL;
+	char *save = NULL;
+	int r;
+
+	if (!copy)
+		return -ENOMEM;
+	if (strlen(copy) > 1024)
+		return ovpn_refuse(p, "the list is longer than 1024 characters; shorten it");
+	for (char *s = strtok_r(copy, ":", &save); s; s = strtok_r(NULL, ":", &save)) {
+		r = add_entry(p, &list, s);
+		if (r < 0)
+			return r;
+	}
+	if (!list)
+		return ovpn_refuse(p, "none of these ciphers is supported; ask the provider for a profile with AES-256-GCM");
+	free(p->o->ciphers);
+	p->o->ciphers = TAKE_PTR(list);
+	return ovpn_note(p, FATE_HONOURED, "offers %s", p->o->ciphers);
+}
+
+int ovpn_opt_auth(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	_cleanup_(freep) char *shown = NULL;
+
+	if (str_ieq(it->words[1], "none")) {
+		p->auth_none_line = it->line;
+		return ovpn_note(p, FATE_IGNORED, "the negotiated cipher authenticates the data itself");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(digests); i++)
+		if (str_ieq(it->words[1], digests[i].word)) {
+			p->auth_none_line = 0;
+			return set_copy(&p->o->auth, digests[i].name);
+		}
+	shown = str_escape(it->words[1], strlen(it->words[1]), 40);
+	if (!shown)
+		return -ENOMEM;
+	return ovpn_refuse(p, "unknown digest '%s'; common ones are SHA1, SHA256 and SHA512", shown);
+}
+
+int ovpn_opt_comp_lzo(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	const char *s = it->n_words > 1 ? it->words[1] : "adaptive";
+
+	if (!str_eq(s, "yes") && !str_eq(s, "no") && !str_eq(s, "adaptive"))
+		return ovpn_refuse(p, "takes yes, no or adaptive; correct line %u", it->line);
+	p->o->framing = FRAMING_LZO;
+	p->o->lzo_option = true;
+	return 0;
+}
+
+int ovpn_opt_compress(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	static const struct {
+		const char *word;
+		enum framing framing;
+	} words[] = { { "", FRAMING_SWAP },      { "stub", FRAMING_SWAP },	{ "lz4", FRAMING_SWAP },
+		      { "lzo", FRAMING_LZO },    { "stub-v2", FRAMING_STUB_V2 }, { "lz4-v2", FRAMING_STUB_V2 } };
+	const char *s = it->n_words > 1 ? it->words[1] : "";
+
+	if (str_eq(s, "migrate"))
+		return ovpn_note(p, FATE_IGNORED, "a server's setting");
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (!str_eq(s, words[i].word))
+			continue;
+		p->o->framing = words[i].framing;
+		p->o->lzo_option = true;
+		if (str_has_prefix(s, "lz4"))
+			return ovpn_note(p, FATE_HONOURED,
+					 "the format is kept, nothing is compressed; LZ4 packets of the server are dropped");
+		return 0;
+	}
+	return ovpn_refuse(p, "unknown algorithm; use stub-v2, or ask the provider for a profile without compression");
+}
+
+int ovpn_opt_fragment(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	if (str_eq(it->words[1], "0"))
+		return ovpn_note(p, FATE_IGNORED, "0 means off, as it is");
+	return ovpn_refuse(p, "OpenVPN's own fragments are not supported yet and both sides must agree on them; ask the "
+			      "provider for a profile without `fragment`");
+}
+
+int ovpn_opt_key_method(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	if (str_eq(it->words[1], "2"))
+		return 0;
+	return ovpn_refuse(p, "only key method 2 is safe and in use; remove line %u", it->line);
+}
+
+int ovpn_opt_replay_window(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	uint64_t n, seconds;
+	int r;
+
+	r = ovpn_number(p, it->words[1], 0, 65536, &n);
+	if (r == 0 && it->n_words > 2)
+		r = ovpn_number(p, it->words[2], 0, 600, &seconds);
+	if (r < 0)
+		return r;
+	p->o->replay_window = MAX((unsigned)n, 64U);
+	return 0;
+}
+
+int ovpn_opt_tun_mtu(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	uint64_t n;
+	int r;
+
+	r = ovpn_number(p, it->words[1], 576, 65535, &n);
+	if (r < 0)
+		return r;
+	p->o->tun_mtu = (uint32_t)n;
+	p->o->tun_mtu_set = true;
+	return 0;
+}
+
+int ovpn_opt_mssfix(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	uint64_t n;
+	int r;
+
+	if (it->n_words == 1) {
+		p->o->mssfix = -1;
+		p->o->mssfix_mode = MSSFIX_MTU;
+		return 0;
+	}
+	if (it->n_words > 2 && !str_eq(it->words[2], "mtu") && !str_eq(it->words[2], "fixed"))
+		return ovpn_refuse(p, "the second value is mtu or fixed; correct line %u", it->line);
+	if (str_eq(it->words[1], "0")) {
+		p->o->mssfix = 0;
+		return 0;
+	}
+	r = ovpn_number(p, it->words[1], 256, 65535, &n);
+	if (r < 0)
+		return r;
+	p->o->mssfix = (int)n;
+	p->o->mssfix_mode = MSSFIX_DATAGRAM;
+	if (it->n_words > 2)
+		p->o->mssfix_mode = str_eq(it->words[2], "mtu") ? MSSFIX_MTU : MSSFIX_FIXED;
+	return 0;
+}
+
+int ovpn_finish_data(struct ovpn_parser *p)
+{
+	struct ovpn_options *o = p->o;
+	int r;
+
+	if (!o->ciphers) {
+		r = set_copy(&o->ciphers, DEFAULT_CIPHERS);
+		if (r < 0)
+			return r;
+	}
+	if (p->cipher) {
+		r = list_append(&o->ciphers, p->cipher);
+		if (r < 0)
+			return r;
+	}
+	if (p->cipher_fallback) {
+		r = list_append(&o->ciphers, p->cipher_fallback);
+		if (r < 0)
+			return r;
+	}
+	o->cipher_fallback = p->cipher_fallback ? TAKE_PTR(p->cipher_fallback) : TAKE_PTR(p->cipher);
+	if (p->auth_none_line && o->wrap == CONTROL_WRAP_TLS_AUTH)
+		return ovpn_refuse_at(p, p->auth_none_line, "auth none",
+				      "tls-auth needs a digest; name the server's, or remove line %u", p->auth_none_line);
+	return 0;
+}

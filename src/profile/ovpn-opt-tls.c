@@ -1,0 +1,419 @@
+/*
+ * Options about keys, certificates and the control channel.
+ *
+ * Key texts are kept as they are (PEM, DER) for the engine, which parses them; here only what can be said better with
+ * the file's line is checked: that there is such text at all. Static keys (tls-auth, tls-crypt) are decoded.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "base/str.h"
+#include "profile/profile-ovpn.h"
+
+#define STATIC_KEY_LEN 256
+#define STATIC_KEY_BEGIN "-----BEGIN OpenVPN Static key V1-----"
+#define STATIC_KEY_END "-----END OpenVPN Static key V1-----"
+#define KEY_PASSWORD_MAX 1024
+
+#define TLS_1_0 0x0301
+#define TLS_1_1 0x0302
+#define TLS_1_2 0x0303
+#define TLS_1_3 0x0304
+
+static bool contains(const struct secret *text, const char *what)
+{
+	return memmem(secret_bytes(text), secret_len(text), what, strlen(what)) != NULL;
+}
+
+/* Loads PEM text that must hold `marker` between BEGIN and END. 1, 0 (follows inline) or an error. */
+static int load_pem(struct ovpn_parser *p, const struct ovpn_item *it, const char *marker, const char *what,
+		    struct secret **ret)
+{
+	_cleanup_(secret_freep) struct secret *text = NULL;
+	int r;
+
+	r = ovpn_load(p, it, &text);
+	if (r <= 0)
+		return r;
+	if (memchr(secret_bytes(text), 0, secret_len(text)))
+		return ovpn_refuse(p, "not PEM text but a binary file; convert it to PEM (openssl x509 or openssl pkey)");
+	if (!contains(text, "-----BEGIN ") || !contains(text, marker))
+		return ovpn_refuse(p, "holds no %s (a text between -----BEGIN … and -----END …); export it again", what);
+	if (!contains(text, "-----END "))
+		return ovpn_refuse(p, "the %s is cut off (no -----END … line); copy it again", what);
+	*ret = TAKE_PTR(text);
+	return 1;
+}
+
+static int set_pem(struct ovpn_parser *p, const struct ovpn_item *it, const char *marker, const char *what,
+		   struct secret **dst)
+{
+	struct secret *text = NULL;
+	int r;
+
+	r = load_pem(p, it, marker, what, &text);
+	if (r <= 0)
+		return r;
+	secret_free(*dst);
+	*dst = text;
+	return 0;
+}
+
+int ovpn_opt_ca(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	return set_pem(p, it, "CERTIFICATE-----", "certificate", &p->o->ca);
+}
+
+int ovpn_opt_cert(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	return set_pem(p, it, "CERTIFICATE-----", "certificate", &p->o->cert);
+}
+
+int ovpn_opt_key(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	return set_pem(p, it, "PRIVATE KEY-----", "private key", &p->o->key);
+}
+
+int ovpn_opt_extra_certs(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	return set_pem(p, it, "CERTIFICATE-----", "certificate", &p->o->extra_certs);
+}
+
+int ovpn_opt_crl_verify(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	_cleanup_(secret_freep) struct secret *text = NULL;
+	char *copy;
+	int r;
+
+	if (it->kind == OVPN_ITEM_OPTION && it->n_words > 2)
+		return ovpn_refuse(p, "a folder of revocations is not supported; name one PEM file with the list");
+	r = load_pem(p, it, "X509 CRL-----", "revocation list", &text);
+	if (r <= 0)
+		return r;
+	copy = strdup(secret_string(text));
+	if (!copy)
+		return -ENOMEM;
+	free(p->o->crl);
+	p->o->crl = copy;
+	return 0;
+}
+
+int ovpn_opt_pkcs12(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	_cleanup_(secret_freep) struct secret *text = NULL, *der = NULL;
+	uint8_t *bytes;
+	size_t len;
+	int r;
+
+	r = ovpn_load(p, it, &text);
+	if (r <= 0)
+		return r;
+	if (it->kind == OVPN_ITEM_BLOCK) {
+		r = parse_base64(secret_string(text), secret_len(text), &bytes, &len);
+		if (r == -ENOMEM)
+			return r;
+		if (r < 0)
+			return ovpn_refuse(p, "not base64 text; encode the file again (base64 FILE.p12)");
+		r = secret_new_copy(&der, bytes, len);
+		secret_wipe(bytes, len);
+		free(bytes);
+		if (r < 0)
+			return r;
+	} else {
+		der = TAKE_PTR(text);
+	}
+	/* An ASN.1 sequence with a long length: anything else cannot be PKCS#12. */
+	if (secret_len(der) < 4 || secret_bytes(der)[0] != 0x30)
+		return ovpn_refuse(p, "not a PKCS#12 file; export it again (usually .p12 or .pfx)");
+	secret_free(p->o->pkcs12);
+	p->o->pkcs12 = TAKE_PTR(der);
+	return 0;
+}
+
+int ovpn_opt_askpass(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	_cleanup_(secret_freep) struct secret *text = NULL, *word = NULL;
+	const char *s;
+	size_t len;
+	int r;
+
+	if (it->kind == OVPN_ITEM_OPTION && (it->n_words < 2 || str_eq(it->words[1], "stdin")))
+		return ovpn_refuse(p, "asking for the key's password is not supported yet; name a file that holds it, "
+				      "or remove the password (openssl pkey) and line %u", it->line);
+	r = ovpn_load(p, it, &text);
+	if (r <= 0)
+		return r;
+	s = secret_string(text);
+	len = strcspn(s, "\r\n");
+	if (!len || len > KEY_PASSWORD_MAX)
+		return ovpn_refuse(p, "the first line must be the key's password, 1 to %d bytes", KEY_PASSWORD_MAX);
+	r = secret_new_copy(&word, s, len);
+	if (r < 0)
+		return r;
+	secret_free(p->o->key_password);
+	p->o->key_password = TAKE_PTR(word);
+	return 0;
+}
+
+/* ---- static keys ---- */
+
+/* Appends the hex digits of one line; false when something else stands there. */
+static bool add_hex(const char *s, size_t len, char *hex, size_t cap, size_t *n)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (s[i] == ' ' || s[i] == '\t' || s[i] == '\r')
+			continue;
+		if (!strchr("0123456789abcdefABCDEF", s[i]) || *n >= cap)
+			return false;
+		hex[(*n)++] = s[i];
+	}
+	return true;
+}
+
+static const char *skip_blanks(const char *s)
+{
+	return s + strspn(s, " \t");
+}
+
+/*
+ * The 256 bytes between BEGIN and END; comment lines (#) anywhere, any text outside. NULL when fine, else the cause.
+ */
+static const char *collect_key(const char *s, char hex[static 2 * STATIC_KEY_LEN])
+{
+	bool inside = false;
+	size_t n = 0;
+
+	while (*s) {
+		size_t len = strcspn(s, "\n");
+		const char *word = skip_blanks(s);
+
+		if (!inside)
+			inside = str_has_prefix(word, STATIC_KEY_BEGIN);
+		else if (str_has_prefix(word, STATIC_KEY_END))
+			return n == 2 * STATIC_KEY_LEN ? NULL : "the key is shorter than 2048 bits; copy it again";
+		else if (*word != '#' && !add_hex(s, len, hex, 2 * STATIC_KEY_LEN, &n))
+			return n >= 2 * STATIC_KEY_LEN ? "the key is longer than 2048 bits; copy it again" :
+							 "the key holds something else than hexadecimal digits; copy it again";
+		s += len;
+		s += *s == '\n';
+	}
+	return inside ? "the key is cut off (no -----END … line); copy it again" :
+			"holds no static key (a text that begins with " STATIC_KEY_BEGIN "); copy it again";
+}
+
+static int decode_static_key(struct ovpn_parser *p, const struct secret *text, struct secret **ret)
+{
+	char hex[2 * STATIC_KEY_LEN];
+	uint8_t *bytes = NULL;
+	const char *why;
+	size_t len;
+	int r;
+
+	if (memchr(secret_bytes(text), 0, secret_len(text)))
+		return ovpn_refuse(p, "not a key's text but a binary file; name the right file");
+	why = collect_key(secret_string(text), hex);
+	r = why ? -EINVAL : parse_hex(hex, sizeof(hex), &bytes, &len);
+	secret_wipe(hex, sizeof(hex));
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		return ovpn_refuse(p, "%s", why ? why : "the key is damaged; copy it again");
+	r = secret_new_copy(ret, bytes, len);
+	secret_wipe(bytes, len);
+	free(bytes);
+	return r;
+}
+
+/* All connections share one key in this program; a file that gives them different ones cannot be met. */
+static int set_static_key(struct ovpn_parser *p, struct secret *key, enum control_wrap wrap)
+{
+	struct ovpn_options *o = p->o;
+	bool same = o->static_key && o->wrap == wrap && secret_len(o->static_key) == secret_len(key) &&
+		    memcmp(secret_bytes(o->static_key), secret_bytes(key), secret_len(key)) == 0;
+
+	if (o->static_key && !same && (p->block_line || p->static_key_in_block)) {
+		secret_free(key);
+		return ovpn_refuse(p, "another key than in line %u, and a key for each <connection> is not supported yet; "
+				      "make a profile for each key", p->static_key_line);
+	}
+	if (o->static_key && !same && o->wrap != wrap) {
+		secret_free(key);
+		return ovpn_refuse(p, "tls-auth and tls-crypt exclude each other; remove this line or line %u",
+				   p->static_key_line);
+	}
+	secret_free(o->static_key);
+	o->static_key = key;
+	o->wrap = wrap;
+	p->static_key_line = p->item->line;
+	p->static_key_in_block = p->block_line != 0;
+	return 0;
+}
+
+static int set_direction(struct ovpn_parser *p, const char *s)
+{
+	if (!str_eq(s, "0") && !str_eq(s, "1"))
+		return ovpn_refuse(p, "the direction is 0 or 1 (usually 1 for a client); correct line %u", p->item->line);
+	p->o->key_direction = *s == '0' ? KEY_DIRECTION_0 : KEY_DIRECTION_1;
+	return 0;
+}
+
+static int load_static_key(struct ovpn_parser *p, const struct ovpn_item *it, enum control_wrap wrap)
+{
+	_cleanup_(secret_freep) struct secret *text = NULL;
+	struct secret *key = NULL;
+	int r;
+
+	r = ovpn_load(p, it, &text);
+	if (r <= 0)
+		return r;
+	r = decode_static_key(p, text, &key);
+	if (r < 0)
+		return r;
+	return set_static_key(p, key, wrap);
+}
+
+int ovpn_opt_tls_auth(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	int r;
+
+	if (it->kind == OVPN_ITEM_OPTION && it->n_words > 2) {
+		r = set_direction(p, it->words[2]);
+		if (r < 0)
+			return r;
+	}
+	return load_static_key(p, it, CONTROL_WRAP_TLS_AUTH);
+}
+
+int ovpn_opt_tls_crypt(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	return load_static_key(p, it, CONTROL_WRAP_TLS_CRYPT);
+}
+
+int ovpn_opt_key_direction(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	return set_direction(p, it->words[1]);
+}
+
+/* ---- checks of the server's certificate ---- */
+
+int ovpn_opt_remote_cert_tls(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	if (str_eq(it->words[1], "client"))
+		return ovpn_refuse(p, "would accept a client's certificate only, so this is a server's file; use "
+				      "`remote-cert-tls server`");
+	if (!str_eq(it->words[1], "server"))
+		return ovpn_refuse(p, "takes server; correct line %u", it->line);
+	p->o->remote_cert_tls_server = true;
+	return 0;
+}
+
+int ovpn_opt_remote_cert_eku(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	const char *s = it->words[1];
+
+	if (!str_ieq(s, "TLS Web Server Authentication") && !str_ieq(s, "serverAuth") && !str_eq(s, "1.3.6.1.5.5.7.3.1"))
+		return ovpn_refuse(p, "only the usage \"TLS Web Server Authentication\" can be required; use "
+				      "`remote-cert-tls server`");
+	p->o->remote_cert_tls_server = true;
+	return 0;
+}
+
+/* The values that go with a server's certificate; they are part of what remote-cert-tls asks for. */
+int ovpn_opt_remote_cert_ku(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	static const char *const server[] = { "80", "88", "a0", "a8", "08", "8", "20", "28" };
+
+	for (unsigned i = 1; i < it->n_words; i++) {
+		bool known = false;
+
+		for (size_t k = 0; k < ARRAY_SIZE(server); k++)
+			known |= str_ieq(it->words[i], server[k]);
+		if (!known)
+			return ovpn_refuse(p, "a server's certificate cannot be asked for these usages only; use "
+					      "`remote-cert-tls server`");
+	}
+	p->o->remote_cert_tls_server = true;
+	return 0;
+}
+
+int ovpn_opt_verify_x509_name(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	const char *type = it->n_words > 2 ? it->words[2] : "subject", *name = it->words[1];
+	enum name_check check;
+	char *copy;
+
+	if (str_eq(type, "subject"))
+		check = NAME_CHECK_SUBJECT;
+	else if (str_eq(type, "name"))
+		check = NAME_CHECK_NAME;
+	else if (str_eq(type, "name-prefix"))
+		check = NAME_CHECK_NAME_PREFIX;
+	else
+		return ovpn_refuse(p, "the second value is subject, name or name-prefix; correct line %u", it->line);
+	if (!*name || strlen(name) > 1024)
+		return ovpn_refuse(p, "the name has to have 1 to 1024 bytes; correct line %u", it->line);
+	copy = strdup(name);
+	if (!copy)
+		return -ENOMEM;
+	free(p->o->name_check_value);
+	p->o->name_check_value = copy;
+	p->o->name_check = check;
+	return 0;
+}
+
+int ovpn_opt_tls_version(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	static const struct {
+		const char *word;
+		int version;
+	} words[] = { { "1.0", TLS_1_0 }, { "1.1", TLS_1_1 }, { "1.2", TLS_1_2 }, { "1.3", TLS_1_3 } };
+	bool min = str_eq(it->words[0], "tls-version-min");
+	int version = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (str_eq(it->words[1], words[i].word))
+			version = words[i].version;
+	if (!version && min && it->n_words > 2 && str_eq(it->words[2], "or-highest"))
+		version = TLS_1_3;
+	if (!version)
+		return ovpn_refuse(p, "not a TLS version; use 1.2 or 1.3");
+	if (!min && version < TLS_1_2)
+		return ovpn_refuse(p, "nsvpn speaks TLS 1.2 and newer only; remove line %u", it->line);
+	if (min && version < TLS_1_2)
+		return ovpn_note(p, FATE_IGNORED, "nsvpn speaks TLS 1.2 and newer only");
+	if (min)
+		p->o->tls_version_min = version;
+	else
+		p->o->tls_version_max = version;
+	return 0;
+}
+
+int ovpn_opt_tls_cert_profile(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	const char *s = it->words[1];
+	char *copy;
+
+	if (!str_eq(s, "insecure") && !str_eq(s, "legacy") && !str_eq(s, "preferred") && !str_eq(s, "suiteb"))
+		return ovpn_refuse(p, "takes insecure, legacy, preferred or suiteb; correct line %u", it->line);
+	copy = strdup(s);
+	if (!copy)
+		return -ENOMEM;
+	free(p->o->tls_cert_profile);
+	p->o->tls_cert_profile = copy;
+	return 0;
+}
+
+int ovpn_finish_tls(struct ovpn_parser *p)
+{
+	struct ovpn_options *o = p->o;
+
+	if (o->remote_cert_tls_server || o->name_check != NAME_CHECK_NONE)
+		return 0;
+	/* Without either check any client of the same CA could pose as the server. */
+	o->remote_cert_tls_server = true;
+	return ovpn_note_at(p, 0, FATE_HONOURED, "remote-cert-tls",
+			    "the file does not say how to know the server, so its certificate must be a server's "
+			    "(as with `remote-cert-tls server`); if it is not, name it with `verify-x509-name NAME name`");
+}
