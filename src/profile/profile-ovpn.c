@@ -137,7 +137,8 @@ int ovpn_refuse_at(struct ovpn_parser *p, unsigned line, const char *option, con
 	return set_error(p, str_format("%s:%u: `%s`: %s", p->source, line, option, text));
 }
 
-static int vnote(struct ovpn_parser *p, unsigned line, enum fate fate, const char *option, const char *fmt, va_list ap)
+_printf_(5, 0) static int vnote(struct ovpn_parser *p, unsigned line, enum fate fate, const char *option,
+				const char *fmt, va_list ap)
 {
 	_cleanup_(freep) char *text = NULL;
 
