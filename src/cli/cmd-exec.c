@@ -1,0 +1,145 @@
+/*
+ * nsvpn exec, nsvpn shell: a program in the tunnel, in this very process.
+ *
+ * Exit codes below 125 belong to the program; whatever goes wrong before it runs is 125, 126 or 127, mistakes in the
+ * arguments included (as with env(1) and timeout(1)).
+ */
+#include <sys/types.h>
+
+#include "cli/bring-up.h"
+#include "cli/caller.h"
+#include "cli/options.h"
+#include "cli/tunnel-names.h"
+#include "launch/launch.h"
+
+#define TIMEOUT_DEFAULT (60 * USEC_PER_SEC)
+
+struct exec_options {
+	const char *tunnel, *user, *credentials;
+	usec_t timeout;
+	bool allow_inet_stdio;
+};
+
+#define EXEC_OPTION_COUNT 5
+static void fill_table(struct option_spec table[EXEC_OPTION_COUNT], struct exec_options *e)
+{
+	table[0] = (struct option_spec){ "tunnel", 't', OPTION_TEXT, &e->tunnel };
+	table[1] = (struct option_spec){ "user", 0, OPTION_TEXT, &e->user };
+	table[2] = (struct option_spec){ "timeout", 0, OPTION_SECONDS, &e->timeout };
+	table[3] = (struct option_spec){ "credentials", 0, OPTION_TEXT, &e->credentials };
+	table[4] = (struct option_spec){ "allow-inet-stdio", 0, OPTION_FLAG, &e->allow_inet_stdio };
+}
+
+static int which_tunnel(const struct exec_options *e, char **ret)
+{
+	int r;
+
+	if (!e->tunnel)
+		return tunnel_names_default(ret);
+	r = tunnel_names_check(e->tunnel);
+	if (r != EXIT_CODE_OK)
+		return r;
+	*ret = strdup(e->tunnel);
+	return *ret ? EXIT_CODE_OK : output_oom();
+}
+
+/* Connected, and the helper's socket closed again. An exit code. */
+static int ensure_up(const struct cli *cli, const struct exec_options *e, const char *name)
+{
+	const struct bring_up b = {
+		.name = name, .timeout = e->timeout, .credentials = e->credentials, .is_quiet = cli->quiet
+	};
+	_cleanup_(client_freep) struct client *c = NULL;
+	struct tunnel_view v = { 0 };
+	bool was_up;
+	int r;
+
+	if (!tunnel_names_is_configured(name))
+		return output_fail(EXIT_CODE_NOT_UP, "tunnel %s is not configured; `nsvpn list` shows those that are", name);
+	r = client_open(CLIENT_START_HELPER, &c);
+	if (r == EXIT_CODE_OK)
+		r = bring_up(c, &b, &v, &was_up);
+	tunnel_view_done(&v);
+	return r;
+}
+
+/* Interrupted stays what it is; everything else is "nsvpn failed". */
+static int own_failure(int code)
+{
+	return code > 128 ? code : EXIT_CODE_EXEC_FAILED;
+}
+
+static int run(const struct cli *cli, const struct command *self, const struct exec_options *e,
+	       const struct caller *caller, char *const *program)
+{
+	_cleanup_(freep) char *name = NULL;
+	struct launch l;
+	char *error = NULL;
+	int r;
+
+	r = cli_need_root(self);
+	if (r == EXIT_CODE_OK)
+		r = which_tunnel(e, &name);
+	if (r == EXIT_CODE_OK)
+		r = ensure_up(cli, e, name);
+	if (r != EXIT_CODE_OK)
+		return own_failure(r);
+	l = (struct launch){
+		.tunnel = name,
+		.argv = program,
+		.uid = caller->uid,
+		.gid = caller->gid,
+		.switch_user = caller->is_switch,
+		.allow_inet_stdio = e->allow_inet_stdio,
+	};
+	r = launch_exec(&l, &error);
+	return output_fail_take((enum exit_code)r, error, "the program could not be started");
+}
+
+int cmd_exec(struct cli *cli, const struct command *self, int argc, char **argv)
+{
+	struct exec_options e = { .timeout = TIMEOUT_DEFAULT };
+	struct option_spec table[EXEC_OPTION_COUNT];
+	struct options o = { .table = table, .n_table = ARRAY_SIZE(table), .min_operands = 1, .max_operands = -1,
+			     .operand_name = "PROGRAM", .stop_at_operand = true, .usage_code = EXIT_CODE_EXEC_FAILED };
+	struct caller caller = { 0 };
+	int r;
+
+	fill_table(table, &e);
+	r = options_parse(&o, cli, self, argc, argv);
+	if (r != OPTIONS_RUN)
+		return r;
+	if (caller_resolve(e.user, &caller) != EXIT_CODE_OK)
+		return EXIT_CODE_EXEC_FAILED;
+	r = run(cli, self, &e, &caller, o.operands);
+	caller_done(&caller);
+	return r;
+}
+
+int cmd_shell(struct cli *cli, const struct command *self, int argc, char **argv)
+{
+	struct exec_options e = { .timeout = TIMEOUT_DEFAULT };
+	struct option_spec table[EXEC_OPTION_COUNT];
+	struct options o = { .table = table, .n_table = ARRAY_SIZE(table), .max_operands = 0,
+			     .usage_code = EXIT_CODE_EXEC_FAILED };
+	struct caller caller = { 0 };
+	const char *shell;
+	int r;
+
+	fill_table(table, &e);
+	r = options_parse(&o, cli, self, argc, argv);
+	if (r != OPTIONS_RUN)
+		return r;
+	if (caller_resolve(e.user, &caller) != EXIT_CODE_OK)
+		return EXIT_CODE_EXEC_FAILED;
+	/* $SHELL is ours only as long as we stay who we are. */
+	shell = caller.is_switch ? NULL : getenv("SHELL");
+	if (!shell || shell[0] != '/')
+		shell = caller.shell ? caller.shell : "/bin/sh";
+
+	char *const program[] = { (char *)shell, NULL };
+
+	r = run(cli, self, &e, &caller, program);
+	caller_done(&caller);
+	return r;
+}

@@ -1,0 +1,209 @@
+/* nsvpn status [NAME], nsvpn list: what there is and how it is. Nothing is started to find out. */
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "cli/options.h"
+#include "cli/tunnel-names.h"
+#include "cli/tunnel-view.h"
+
+#define WATCH_USEC USEC_PER_SEC
+
+/* Configured tunnels and those that the helper still has. An exit code. */
+static int all_names(struct client *c, char ***ret)
+{
+	_cleanup_(strv_freep) char **names = NULL, **known = NULL;
+	int r = tunnel_names_configured(&names);
+
+	if (r == EXIT_CODE_OK && c)
+		r = client_list(c, &known);
+	for (size_t i = 0; r == EXIT_CODE_OK && known && known[i]; i++)
+		if (!strv_contains(names, known[i]) && strv_add(&names, known[i]) < 0)
+			r = output_oom();
+	if (r == EXIT_CODE_OK)
+		*ret = TAKE_PTR(names);
+	return r;
+}
+
+static int read_one(struct client *c, const char *name, struct tunnel_view *v)
+{
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	int r = c ? tunnel_view_read(c, name, v, &e) : -ENOENT, code = EXIT_CODE_OK;
+
+	if (r == -ENOENT)
+		r = tunnel_view_offline(name, v);
+	if (r < 0)
+		code = client_fail(&e, r);
+	sd_bus_error_free(&e);
+	return code;
+}
+
+/* ---- status ---- */
+
+static int status_json(struct client *c, char *const *names)
+{
+	struct strbuf b = { 0 };
+	struct json j = { .out = &b };
+	int r = EXIT_CODE_OK;
+
+	json_begin_envelope(&j);
+	json_key(&j, "tunnels");
+	json_begin_array(&j);
+	for (; *names && r == EXIT_CODE_OK; names++) {
+		struct tunnel_view v = { 0 };
+
+		r = read_one(c, *names, &v);
+		if (r == EXIT_CODE_OK)
+			tunnel_view_json(&v, &j);
+		tunnel_view_done(&v);
+	}
+	json_end_array(&j);
+	if (r == EXIT_CODE_OK)
+		return json_end_envelope(&j);
+	strbuf_done(&b);
+	return r;
+}
+
+static int status_text(const struct cli *cli, struct client *c, char *const *names)
+{
+	int r = EXIT_CODE_OK;
+
+	if (!*names && !cli->quiet)
+		printf("no tunnel is configured; `nsvpn import FILE` takes a provider's file\n");
+	for (; *names && r == EXIT_CODE_OK; names++) {
+		struct tunnel_view v = { 0 };
+
+		r = read_one(c, *names, &v);
+		if (r == EXIT_CODE_OK)
+			tunnel_view_print(&v, cli->verbose);
+		tunnel_view_done(&v);
+	}
+	return r == EXIT_CODE_OK ? output_flush() : r;
+}
+
+/* One look with a connection of its own, so that --watch lives through helpers that come and go. */
+static int look(const struct cli *cli, const char *name)
+{
+	_cleanup_(client_freep) struct client *c = NULL;
+	_cleanup_(strv_freep) char **names = NULL;
+	int r = client_open(CLIENT_IF_RUNNING, &c);
+
+	if (r != EXIT_CODE_OK)
+		return r;
+	r = all_names(c, &names);
+	if (r != EXIT_CODE_OK)
+		return r;
+	if (name && !strv_contains(names, name))
+		return output_fail(EXIT_CODE_NOT_UP, "tunnel %s is not configured; `nsvpn list` shows those that are", name);
+	if (name) {
+		strv_free(names);
+		names = NULL;
+		if (strv_add(&names, name) < 0)
+			return output_oom();
+	}
+	return cli->json ? status_json(c, names) : status_text(cli, c, names);
+}
+
+/* Until a signal or a failure ends it. */
+static int watch(const struct cli *cli, const char *name)
+{
+	bool is_screen = !cli->json && isatty(STDOUT_FILENO);
+	int r;
+
+	do {
+		const struct timespec pause = { .tv_sec = WATCH_USEC / USEC_PER_SEC };
+
+		if (is_screen)
+			printf("\033[H\033[2J");
+		r = look(cli, name);
+		if (r == EXIT_CODE_OK)
+			(void)nanosleep(&pause, NULL); /* woken early: looks early */
+	} while (r == EXIT_CODE_OK);
+	return r;
+}
+
+int cmd_status(struct cli *cli, const struct command *self, int argc, char **argv)
+{
+	bool is_watch = false;
+	const struct option_spec table[] = { { "watch", 0, OPTION_FLAG, &is_watch } };
+	struct options o = { .table = table, .n_table = ARRAY_SIZE(table), .max_operands = 1 };
+	int r;
+
+	r = options_parse(&o, cli, self, argc, argv);
+	if (r != OPTIONS_RUN)
+		return r;
+	r = o.n_operands ? tunnel_names_check(o.operands[0]) : EXIT_CODE_OK;
+	if (r != EXIT_CODE_OK)
+		return r;
+	return is_watch ? watch(cli, o.operands[0]) : look(cli, o.operands[0]);
+}
+
+/* ---- list ---- */
+
+static void list_item(const struct tunnel_view *v, bool is_default, const struct cli *cli, struct json *j)
+{
+	if (cli->json) {
+		json_begin_object(j);
+		json_pair(j, "name", v->name);
+		json_pair(j, "state", tunnel_view_state(v));
+		json_pair_text(j, "protocol", v->protocol);
+		json_pair_text(j, "remote", v->remote_host);
+		json_key(j, "default");
+		json_bool(j, is_default);
+		json_end_object(j);
+		return;
+	}
+	printf("%-10s  %-12s  %-9s  %s%s\n", v->name, tunnel_view_state(v), v->protocol ? v->protocol : "",
+	       v->remote_host ? v->remote_host : "", is_default ? "  (default)" : "");
+}
+
+static int list_all(const struct cli *cli, struct client *c, char *const *names)
+{
+	struct strbuf b = { 0 };
+	struct json j = { .out = &b };
+	_cleanup_(freep) char *def = NULL;
+	int r = tunnel_names_default_setting(&def);
+
+	json_begin_envelope(&j);
+	json_key(&j, "tunnels");
+	json_begin_array(&j);
+	for (size_t i = 0; r == EXIT_CODE_OK && names[i]; i++) {
+		struct tunnel_view v = { 0 };
+		bool is_default = def ? str_eq(def, names[i]) : !names[1];
+
+		r = read_one(c, names[i], &v);
+		if (r == EXIT_CODE_OK)
+			list_item(&v, is_default, cli, &j);
+		tunnel_view_done(&v);
+	}
+	json_end_array(&j);
+	if (r == EXIT_CODE_OK && cli->json)
+		return json_end_envelope(&j);
+	strbuf_done(&b);
+	if (r == EXIT_CODE_OK && !*names && !cli->quiet)
+		printf("no tunnel is configured; `nsvpn import FILE` takes a provider's file\n");
+	return r == EXIT_CODE_OK ? output_flush() : r;
+}
+
+int cmd_list(struct cli *cli, const struct command *self, int argc, char **argv)
+{
+	bool names_only = false; /* for shell completion; needs no right but to read the folder */
+	const struct option_spec table[] = { { "names", 0, OPTION_FLAG, &names_only } };
+	struct options o = { .table = table, .n_table = ARRAY_SIZE(table), .max_operands = 0 };
+	_cleanup_(client_freep) struct client *c = NULL;
+	_cleanup_(strv_freep) char **names = NULL;
+	int r;
+
+	r = options_parse(&o, cli, self, argc, argv);
+	if (r != OPTIONS_RUN)
+		return r;
+	r = names_only ? EXIT_CODE_OK : client_open(CLIENT_IF_RUNNING, &c);
+	if (r == EXIT_CODE_OK)
+		r = all_names(c, &names);
+	if (r != EXIT_CODE_OK)
+		return r;
+	if (!names_only)
+		return list_all(cli, c, names);
+	for (size_t i = 0; names[i]; i++)
+		printf("%s\n", names[i]);
+	return output_flush();
+}

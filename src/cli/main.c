@@ -1,0 +1,73 @@
+/* nsvpn: the table of its commands. */
+#include "cli/cli.h"
+
+static const struct command commands[] = {
+	{ "import", "FILE [--name NAME]", "take a provider's .ovpn file as a tunnel",
+	  "Checks FILE, copies it and the files that it names into the configuration folder as tunnel NAME, and prints\n"
+	  "which of its lines are ignored and why. Nothing in a profile is ever run: a profile with script hooks, plugins or\n"
+	  "unknown options is refused with the line that is in the way.\n\n"
+	  "  --name NAME  the tunnel's name: up to 10 of a-z, 0-9 and '-'. Default: from the file's name\n"
+	  "  -v           print the honoured lines, too\n\n"
+	  "  nsvpn import ~/Downloads/provider.ovpn --name home",
+	  true, cmd_import },
+	{ "remove", "NAME", "the reverse of import",
+	  "Deletes tunnel NAME from the configuration folder, keys and settings included. It has to be down.", false,
+	  cmd_remove },
+	{ "up", "[NAME | FILE] [--no-wait] [--timeout SECONDS] [--credentials FILE] [--uplink veth|socket]",
+	  "build the namespace, connect, wait until connected",
+	  "Builds the locked namespace of the tunnel, starts its engine and waits until it is connected. FILE is imported\n"
+	  "first under the name of the file, where it is not yet. Without NAME: the default tunnel, that is the setting\n"
+	  "Default= of nsvpn.conf, else the only one there is.\n\n"
+	  "  --no-wait           return as soon as the tunnel is locked and connecting\n"
+	  "  --timeout SECONDS   give up waiting (exit code 7); the tunnel stays locked and goes on trying. Default: 60\n"
+	  "  --credentials FILE  user name and password, one line each; - is standard input. Without it they are asked for\n"
+	  "                      at the terminal when the profile wants some\n"
+	  "  --uplink KIND       veth or socket instead of what the tunnel's settings say\n\n"
+	  "Ctrl-C takes the tunnel down again.",
+	  true, cmd_up },
+	{ "down", "[NAME | --all] [--kill]", "stop; programs inside stay locked in",
+	  "Takes the default route away, stops the engine and removes everything that `up` made. Programs that still run\n"
+	  "inside stay in their namespace, locked, and are listed.\n\n"
+	  "  --all   every tunnel that is up\n"
+	  "  --kill  end the programs inside",
+	  true, cmd_down },
+	{ "exec", "[-t NAME] [--user USER] [--timeout SECONDS] [--] PROGRAM [ARGUMENT...]", "run a program in the tunnel",
+	  "Runs PROGRAM in the tunnel's namespace, with your arguments, environment, working folder, terminal and exit\n"
+	  "status; under sudo as the user who called sudo. The tunnel is brought up first where it is not. The first word\n"
+	  "that is not an option is the program.\n\n"
+	  "  -t, --tunnel NAME    which tunnel. Default: as with `nsvpn up`\n"
+	  "  --user USER          run it as USER (name or number)\n"
+	  "  --timeout SECONDS    how long to wait for the tunnel. Default: 60\n"
+	  "  --credentials FILE   as with `nsvpn up`\n"
+	  "  --allow-inet-stdio   let it have a network socket of the outside as standard input, output or error\n\n"
+	  "Exit status: the program's own; 125 nsvpn failed, 126 it cannot be executed, 127 it was not found.\n\n"
+	  "  sudo nsvpn exec firefox --new-instance --profile /tmp/tunnel-profile",
+	  false, cmd_exec },
+	{ "shell", "[-t NAME] [--user USER] [--timeout SECONDS]", "run your shell in the tunnel",
+	  "The same as `nsvpn exec` with your own shell. The options and exit status are those of exec.", false, cmd_shell },
+	{ "status", "[NAME] [--watch]", "state, addresses, traffic, last error",
+	  "Shows one tunnel or all. Nothing is started or changed.\n\n"
+	  "  --watch  again every second, until Ctrl-C",
+	  true, cmd_status },
+	{ "list", "", "the tunnels there are", "Lists the configured tunnels and their state.", true, cmd_list },
+	{ "explain", "FILE", "what each line of a profile will do",
+	  "Prints for each line of FILE whether it is honoured, ignored or refused, and why. Nothing is stored. The exit\n"
+	  "code is 1 when `nsvpn import` would refuse it.",
+	  true, cmd_explain },
+	{ "plan", "[NAME]", "every change that up would make",
+	  "Prints what `nsvpn up NAME` would change on this machine, as text for its administrator. Changes nothing.", true,
+	  cmd_plan },
+	{ "logs", "[NAME] [-f]", "the tunnel's log",
+	  "Prints the log of the tunnel since the machine started.\n\n"
+	  "  -f, --follow  go on as it grows, until Ctrl-C",
+	  true, cmd_logs },
+	{ "demo", "", "a self-contained demonstration",
+	  "Builds a private lab (a server, an \"internet\", a tunnel, a program inside), shows the kill switch, and leaves\n"
+	  "nothing behind. Takes about ten seconds.",
+	  false, cmd_demo },
+};
+
+int main(int argc, char **argv)
+{
+	return cli_main(commands, ARRAY_SIZE(commands), argc, argv);
+}
