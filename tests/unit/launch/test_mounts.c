@@ -1,0 +1,249 @@
+/* Every shape that /etc/resolv.conf comes in, both forms of binds, and the masks. */
+#include <errno.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/statvfs.h>
+#include <sys/un.h>
+
+#include "base/str.h"
+#include "launch/mounts.h"
+#include "unit/launch/room.h"
+
+#define OURS "nameserver 10.8.0.1\n"
+#define THEIRS "nameserver 192.168.1.1\n"
+
+struct variant {
+	const char *name;
+	void (*set_up)(void);
+	void (*verify)(void); /* afterwards, may be NULL */
+	bool durable;
+};
+
+static void as_file(void)
+{
+	room_write("/etc/resolv.conf", THEIRS);
+}
+
+static void as_link(void)
+{
+	room_check(mkdir("/run/systemd", 0755) == 0 && mkdir("/run/systemd/resolve", 0755) == 0);
+	room_write("/run/systemd/resolve/stub-resolv.conf", THEIRS);
+	room_check(symlink("../run/systemd/resolve/stub-resolv.conf", "/etc/resolv.conf") == 0);
+}
+
+static void stub_is_untouched(void)
+{
+	room_check(str_eq(room_read("/run/systemd/resolve/stub-resolv.conf"), THEIRS));
+}
+
+static void as_dangling(void)
+{
+	room_check(symlink("/run/not/there", "/etc/resolv.conf") == 0);
+}
+
+static void as_immutable(void)
+{
+	int flags = FS_IMMUTABLE_FL, fd;
+
+	as_file();
+	fd = open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC);
+	room_check(fd >= 0);
+	if (ioctl(fd, FS_IOC_SETFLAGS, &flags) < 0)
+		room_check(chmod("/etc/resolv.conf", 0444) == 0); /* a tmpfs that cannot: at least not writable */
+	close(fd);
+}
+
+static void as_missing(void)
+{
+}
+
+static void the_rest_of_etc_is_there(void)
+{
+	room_check(strstr(room_read("/etc/passwd"), "nobody"));
+}
+
+static void enter_variant(void *arg)
+{
+	const struct variant *v = arg;
+	struct statvfs fs;
+	char *error = NULL;
+	int r;
+
+	v->set_up();
+	r = mounts_enter(ROOM_RUN, v->durable, &error);
+	if (r < 0)
+		dprintf(2, "%s: %s\n", v->name, error);
+	room_check(r == 0);
+	room_check(str_eq(room_read("/etc/resolv.conf"), OURS));
+	room_check(str_eq(room_read("/etc/nsswitch.conf"), "hosts: files dns\n"));
+	room_check(open("/etc/resolv.conf", O_WRONLY | O_CLOEXEC) < 0 && errno == EROFS);
+	room_check(statvfs("/etc/resolv.conf", &fs) == 0 && (fs.f_flag & ST_NOSUID) && (fs.f_flag & ST_NODEV));
+	/* The scratch file system is gone, the runtime folder in sight. */
+	room_check(access(ROOM_RUN "/journal", F_OK) == 0);
+	/* An update in place is seen. */
+	room_write(ROOM_RUN "/resolv.conf", "nameserver 10.8.0.2\n");
+	room_check(str_eq(room_read("/etc/resolv.conf"), "nameserver 10.8.0.2\n"));
+	if (v->verify)
+		v->verify();
+}
+
+static void run_variant(const char *name, void (*set_up)(void), void (*verify)(void))
+{
+	for (int durable = 0; durable <= 1; durable++) {
+		struct variant v = { name, set_up, verify, durable };
+
+		cr_expect_eq(room_run(enter_variant, &v), 0, "%s, durable %d", name, durable);
+	}
+}
+
+Test(mounts, covers_a_plain_file)
+{
+	run_variant("file", as_file, the_rest_of_etc_is_there);
+}
+
+Test(mounts, covers_a_link_and_not_what_it_points_to)
+{
+	run_variant("link", as_link, stub_is_untouched);
+}
+
+Test(mounts, covers_a_dangling_link)
+{
+	run_variant("dangling", as_dangling, NULL);
+}
+
+Test(mounts, covers_an_immutable_file)
+{
+	run_variant("immutable", as_immutable, NULL);
+}
+
+Test(mounts, adds_a_missing_file)
+{
+	run_variant("missing", as_missing, the_rest_of_etc_is_there);
+}
+
+/* The host's next DHCP lease: rename over /etc/resolv.conf, seen from a namespace that shares the file system. */
+static void replace_by_host(void *arg _unused_)
+{
+	int go[2], done[2];
+	char *error = NULL, c;
+	pid_t pid;
+
+	as_file();
+	room_check(pipe(go) == 0 && pipe(done) == 0);
+	pid = fork();
+	room_check(pid >= 0);
+	if (pid == 0) {
+		room_check(mounts_enter(ROOM_RUN, true, &error) == 0);
+		room_check(write(go[1], "x", 1) == 1 && read(done[0], &c, 1) == 1);
+		room_check(str_eq(room_read("/etc/resolv.conf"), OURS));
+		_exit(0);
+	}
+	room_check(read(go[0], &c, 1) == 1);
+	room_write("/etc/resolv.conf.new", THEIRS);
+	room_check(rename("/etc/resolv.conf.new", "/etc/resolv.conf") == 0);
+	/* And it never was anything else outside. */
+	room_check(str_eq(room_read("/etc/resolv.conf"), THEIRS));
+	room_check(write(done[1], "x", 1) == 1);
+
+	int status;
+
+	room_check(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+Test(mounts, durable_form_survives_the_host_replacing_its_file)
+{
+	cr_assert_eq(room_run(replace_by_host, NULL), 0);
+}
+
+static int connect_unix(const char *path)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), r;
+
+	room_check(fd >= 0 && str_copy(sa.sun_path, sizeof(sa.sun_path), path));
+	r = connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
+	close(fd);
+	return r;
+}
+
+static void listen_unix(const char *path)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	room_check(fd >= 0 && str_copy(sa.sun_path, sizeof(sa.sun_path), path));
+	room_check(bind(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(fd, 5) == 0);
+	room_check(chmod(path, 0666) == 0);
+}
+
+static void mask(void *arg _unused_)
+{
+	static const char *const sockets[] = { "/run/systemd/resolve/io.systemd.Resolve", "/run/nscd/socket",
+					       "/run/avahi-daemon/socket" };
+	char *error = NULL;
+
+	as_link();
+	room_check(mkdir("/run/nscd", 0755) == 0 && mkdir("/run/avahi-daemon", 0755) == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++) {
+		listen_unix(sockets[i]);
+		room_check(connect_unix(sockets[i]) == 0); /* the positive control */
+	}
+	room_check(mounts_enter(ROOM_RUN, false, &error) == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++)
+		room_check(connect_unix(sockets[i]) < 0);
+	room_check(mkdir("/run/nscd/x", 0755) < 0 && errno == EROFS);
+	stub_is_untouched();
+}
+
+Test(mounts, masks_the_sockets_of_name_services)
+{
+	cr_assert_eq(room_run(mask, NULL), 0);
+}
+
+static void foreign_source(void *arg)
+{
+	char *error = NULL;
+
+	as_file();
+	if (arg)
+		room_check(chmod(ROOM_RUN "/resolv.conf", 0666) == 0);
+	else
+		room_check(chown(ROOM_RUN "/resolv.conf", ROOM_UID, ROOM_UID) == 0);
+	room_check(mounts_enter(ROOM_RUN, false, &error) == -EPERM);
+	room_check(error && strstr(error, "resolv.conf"));
+}
+
+Test(mounts, refuses_a_source_that_others_can_write)
+{
+	cr_expect_eq(room_run(foreign_source, NULL), 0);
+	cr_expect_eq(room_run(foreign_source, (void *)1), 0);
+}
+
+static void link_source(void *arg _unused_)
+{
+	char *error = NULL;
+
+	as_file();
+	room_check(unlink(ROOM_RUN "/resolv.conf") == 0 && symlink("/etc/passwd", ROOM_RUN "/resolv.conf") == 0);
+	room_check(mounts_enter(ROOM_RUN, false, &error) < 0 && error);
+}
+
+Test(mounts, refuses_a_link_as_source)
+{
+	cr_expect_eq(room_run(link_source, NULL), 0);
+}
+
+static void missing_source(void *arg _unused_)
+{
+	char *error = NULL;
+
+	as_file();
+	room_check(unlink(ROOM_RUN "/resolv.conf") == 0);
+	room_check(mounts_enter(ROOM_RUN, true, &error) == -ENOENT && strstr(error, ROOM_RUN "/resolv.conf"));
+}
+
+Test(mounts, a_missing_source_is_one_sentence)
+{
+	cr_expect_eq(room_run(missing_source, NULL), 0);
+}
