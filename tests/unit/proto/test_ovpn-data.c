@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include <openssl/crypto.h>
+
 #include "lib/hex.h"
 
 static uint8_t keys[OVPN_KEY_BLOCK_LEN];
@@ -405,6 +407,57 @@ Test(ovpn_data, compressed_packets_are_opened_when_there_is_room)
 	ovpn_data_free(c);
 	ovpn_data_free(s);
 	framing_done(&framing);
+}
+
+static unsigned n_allocations;
+
+static void *counting_malloc(size_t n, const char *file, int line)
+{
+	(void)file, (void)line;
+	n_allocations++;
+	return malloc(n);
+}
+
+static void *counting_realloc(void *p, size_t n, const char *file, int line)
+{
+	(void)file, (void)line;
+	n_allocations++;
+	return realloc(p, n);
+}
+
+static void plain_free(void *p, const char *file, int line)
+{
+	(void)file, (void)line;
+	free(p);
+}
+
+/* Only possible before libcrypto's first allocation, which is not in the hands of a single test. */
+__attribute__((constructor)) static void count_allocations(void)
+{
+	(void)CRYPTO_set_mem_functions(counting_malloc, counting_realloc, plain_free); /* the test sees whether it counts */
+}
+
+Test(ovpn_data, libcrypto_allocates_nothing_per_packet)
+{
+	cr_assert_eq(framing_init(&framing, FRAMING_LZO, false, 1500), 0);
+	for (size_t i = 0; aead_cipher_at(i); i++) {
+		struct ovpn_data *c = key_of(aead_cipher_at(i)->name, false, 1);
+		struct ovpn_data *s = key_of(aead_cipher_at(i)->name, true, 1);
+		enum ovpn_inner kind;
+
+		cr_assert_gt(n_allocations, 0, "the counter counts");
+		for (int round = 0; round < 100; round++) {
+			ssize_t n = ovpn_data_seal(c, packet, sizeof(packet), wire);
+
+			cr_assert_gt(open_wire(s, (size_t)n, &kind), 0);
+			if (round == 0)
+				n_allocations = 0;
+		}
+		cr_assert_eq(n_allocations, 0, "%s", aead_cipher_at(i)->name);
+		n_allocations = 1;
+		ovpn_data_free(c);
+		ovpn_data_free(s);
+	}
 }
 
 Test(ovpn_data, parameters_are_checked)
