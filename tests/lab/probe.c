@@ -11,6 +11,9 @@
  * with SIGTERM and prints one JSON line: per kind how often it tried, how often the kernel took the packet ("sent"), errors
  * by name, and the longest time in ms that an error took to come. Kinds: see the table at the end.
  *
+ * icmp4 uses the unprivileged ping socket, which net.ipv4.ping_group_range of the namespace must allow (a fresh one does
+ * not), or, for root, a raw one.
+ *
  * TCP probes alternate between an ordinary connect (the token follows when it succeeds) and TCP Fast Open without a cookie,
  * which puts the token into the SYN itself: a leaked first packet is then recognised, whoever answers.
  *
@@ -468,6 +471,8 @@ static void round_bindsrc(struct probe *p, size_t kind)
 		struct how h = { .bind = &l->ep };
 
 		send_udp(p, kind, target_of(p, l->ep.addr.family), &h, NULL, 0);
+		if (p->server.addr.family == l->ep.addr.family) /* the one destination with a route of its own */
+			send_udp(p, kind, &p->server, &h, NULL, 0);
 	}
 }
 
@@ -620,7 +625,7 @@ static const struct kind kinds[] = {
 	{ "conn-udp4", round_conn_udp4 },       /* one connected socket, opened at the start */
 	{ "icmp4", round_icmp4 },
 	{ "bindtodevice", round_bindtodevice }, /* SO_BINDTODEVICE to every interface */
-	{ "bindsrc", round_bindsrc },           /* bind to every local address */
+	{ "bindsrc", round_bindsrc },           /* bind to every local address; also towards the server */
 	{ "pktinfo", round_pktinfo },           /* source and interface by control message */
 	{ "unicast-if", round_unicast_if },
 	{ "server-udp", round_server_udp },     /* the server's address: its port, the next, 53, 9999 */
