@@ -13,7 +13,7 @@ typedef int (*ini_fn)(void *userdata, unsigned line, unsigned column, const char
 /*
  * [Section], Key=value, comments with # or ; at the start of a line, CRLF tolerated. text needs no NUL.
  * Control characters and NUL bytes are refused. 0 or -EINVAL with *ret_error (malloc'ed sentence with line and column)
- * or what fn returned (then *ret_error is
- * untouched). A value keeps everything up to the end of the line, "#" too: comments behind values are the caller's syntax.
+ * or what fn returned (then *ret_error is untouched).
+ * A value keeps everything up to the end of the line, "#" too: comments behind values are the caller's syntax.
  */
 int ini_parse(const char *text, size_t len, ini_fn fn, void *userdata, char **ret_error);
