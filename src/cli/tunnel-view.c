@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "base/places.h"
+#include "profile/profile.h"
 
 /* ---- reading ---- */
 
@@ -148,6 +149,28 @@ int tunnel_view_read(struct client *c, const char *name, struct tunnel_view *ret
 	return 0;
 }
 
+/* What the configuration says, as far as we may read it; a display does without it. */
+static void describe(const char *name, struct tunnel_view *v)
+{
+	_cleanup_(profile_freep) struct profile *p = NULL;
+	_cleanup_(freep) char *error = NULL;
+
+	if (geteuid() != 0)
+		return;
+	if (profile_load_tunnel(name, &p, NULL, &error) < 0) {
+		if (!v->last_error)
+			v->last_error = TAKE_PTR(error);
+		return;
+	}
+	v->protocol = strdup(protocol_to_string(p->protocol));
+	v->uplink = strdup(uplink_to_string(p->settings.uplink));
+	if (!p->n_remotes)
+		return;
+	v->remote_host = strdup(p->remotes[0].host);
+	v->remote_port = p->remotes[0].port;
+	v->remote_transport = strdup(transport_to_string(p->remotes[0].transport));
+}
+
 int tunnel_view_offline(const char *name, struct tunnel_view *ret)
 {
 	_cleanup_(freep) char *run = place_tunnel_run(name), *journal = NULL;
@@ -171,6 +194,7 @@ int tunnel_view_offline(const char *name, struct tunnel_view *ret)
 		tunnel_view_done(&v);
 		return -ENOMEM;
 	}
+	describe(name, &v);
 	tunnel_view_done(ret);
 	*ret = v;
 	return 0;
