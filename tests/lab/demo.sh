@@ -40,7 +40,7 @@ show "inside:   nsvpn exec curl http://web.example.net        $in4   $in6"
 
 step "A program inside, asking once a second; then the engine is killed with SIGKILL"
 judge_start demo "${VPN_FLOW4}1195" "$ISP_DNS"
-in_ns host "$NSVPN" exec -t home -- sh -c '
+spawn host "$NSVPN" exec -t home -- sh -c '
   n=0
   while [ $n -lt 9 ]; do
     n=$((n + 1))
@@ -48,7 +48,7 @@ in_ns host "$NSVPN" exec -t home -- sh -c '
     a=$(curl -4 -s -m 2 http://192.0.2.80/ 2>&1) && r="the internet sees $a" || r="error at once"
     printf "  [program inside, %s ms] %s\n" $((($(date +%s%N) - t0) / 1000000)) "$r"
     sleep 0.5
-  done' &
+  done'
 program=$!
 sleep 1.3
 # Keep the server away while we look, so that the gap is long enough to see.

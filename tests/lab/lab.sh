@@ -112,6 +112,12 @@ in_ns() { # NAMESPACE COMMAND...: without a mount namespace of its own, unlike `
   shift
   nsenter --net=/run/netns/"$ns" -- "$@"
 }
+# The same in the background; $! is the program's own pid (a function followed by & would make it a subshell's).
+spawn() {
+  local ns=$1
+  shift
+  nsenter --net=/run/netns/"$ns" -- "$@" &
+}
 host() { in_ns host "$@"; }
 nsvpn() { in_ns host "$NSVPN" "$@"; }
 inside() { in_ns host "$NSVPN" exec -t "$TUNNEL" -- "$@"; } # a program in the tunnel, the product's way
@@ -201,11 +207,11 @@ EOF
   local names="--name vpn.example.net=198.51.100.10,2001:db8:10::10 --name vpn4.example.net=198.51.100.10
     --name web.example.net=192.0.2.80,2001:db8:80::80 --name probe.example.net=192.0.2.80,2001:db8:80::80"
   # shellcheck disable=SC2086
-  in_ns inet "$LABBIN"/echod --http 192.0.2.80:80 --http '[2001:db8:80::80]:80' --dns 203.0.113.53:53 $names \
-    --log $WORK/dns-isp.log >$WORK/echod1.out 2>&1 &
+  spawn inet "$LABBIN"/echod --http 192.0.2.80:80 --http '[2001:db8:80::80]:80' --dns 203.0.113.53:53 $names \
+    --log $WORK/dns-isp.log >$WORK/echod1.out 2>&1
   # shellcheck disable=SC2086
-  in_ns inet "$LABBIN"/echod --dns 192.0.2.53:53 --dns '[2001:db8:53::53]:53' $names --log $WORK/dns-tunnel.log \
-    --udp-echo 192.0.2.80:7 --tcp-sink 192.0.2.80:9 --tcp-source 192.0.2.80:19 >$WORK/echod2.out 2>&1 &
+  spawn inet "$LABBIN"/echod --dns 192.0.2.53:53 --dns '[2001:db8:53::53]:53' $names --log $WORK/dns-tunnel.log \
+    --udp-echo 192.0.2.80:7 --tcp-sink 192.0.2.80:9 --tcp-source 192.0.2.80:19 >$WORK/echod2.out 2>&1
   wait_for 5 grep -q ready $WORK/echod1.out || { diag "echod did not start: $(cat $WORK/echod1.out)"; return 1; }
   wait_for 5 grep -q ready $WORK/echod2.out || { diag "echod did not start: $(cat $WORK/echod2.out)"; return 1; }
 }
@@ -352,7 +358,7 @@ EOF
 lab_server_start() { # KIND
   local kind=$1 conf=$WORK/server-$1.conf log=$WORK/server-$1.log
   : >"$log"
-  in_ns vpn openvpn --config "$conf" --log "$log" --writepid "$WORK/server-$kind.pid" >/dev/null 2>&1 &
+  spawn vpn openvpn --config "$conf" --log "$log" --writepid "$WORK/server-$kind.pid" >/dev/null 2>&1
   wait_for 8 grep -q 'Initialization Sequence Completed' "$log" || { diag "openvpn server $kind: $(tail -n 5 "$log")"; return 1; }
 }
 server_pid() { cat "$WORK/server-$1.pid"; }
@@ -409,7 +415,7 @@ judge_start() {
   local name=$1 args=() a
   shift
   for a in arp nd icmp-err "$@"; do args+=(--allow "$a"); done
-  in_ns router "$LABBIN"/judge h0 "${args[@]}" >"$WORK/judge-$name.json" 2>"$WORK/judge-$name.err" &
+  spawn router "$LABBIN"/judge h0 "${args[@]}" >"$WORK/judge-$name.json" 2>"$WORK/judge-$name.err"
   echo $! >"$WORK/judge-$name.pid"
   sleep 0.2
 }
@@ -417,7 +423,6 @@ judge_stop() {
   local pid rc
   pid=$(cat "$WORK/judge-$1.pid")
   sleep "${2:-0.1}"
-  # nsenter forks nothing, so the pid is the judge's own.
   kill -TERM "$pid"
   wait "$pid"
   rc=$?
@@ -425,10 +430,11 @@ judge_stop() {
   return $rc
 }
 # seen TOKEN SECONDS COMMAND...: does the token show on the wire while the command runs? The positive control.
-seen() {
-  local token=$1 secs=$2 pid rc
-  shift 2
-  in_ns router "$LABBIN"/judge h0 --seen "$token" --timeout "$secs" >"$WORK/seen.out" 2>&1 &
+seen() { seen_at router h0 "$@"; }
+seen_at() { # NAMESPACE INTERFACE TOKEN SECONDS COMMAND...
+  local ns=$1 iface=$2 token=$3 secs=$4 pid rc
+  shift 4
+  spawn "$ns" "$LABBIN"/judge "$iface" --seen "$token" --timeout "$secs" >"$WORK/seen.out" 2>&1
   pid=$!
   sleep 0.2
   "$@" >"$WORK/seen.cmd" 2>&1

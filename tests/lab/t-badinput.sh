@@ -95,7 +95,7 @@ printf 'alice\nwrong\n' >$WORK/wrongcred
 up_fails "wrong password" 4 '(password|refused|AUTH)' --credentials $WORK/wrongcred
 up_fails "no password and no terminal" 1 '(password|credentials)'
 # A server that accepts and says nothing: a bound UDP port that never answers.
-in_ns vpn "$LABBIN"/echod --dns 198.51.100.10:1999 >/dev/null 2>&1 &
+spawn vpn "$LABBIN"/echod --dns 198.51.100.10:1999 >/dev/null 2>&1
 mute=$!
 in_ns vpn nft add table ip mute
 in_ns vpn nft 'add chain ip mute in { type filter hook input priority 0; }'
@@ -148,7 +148,7 @@ ok "full disk: nothing is left" no_leftovers
 # Ctrl-C in the middle of up.
 in_ns vpn nft add table ip gap
 in_ns vpn nft 'add chain ip gap in { type filter hook input priority 0; policy drop; }'
-nsvpn up home --timeout 20 >$WORK/int.out 2>&1 &
+spawn host "$NSVPN" up home --timeout 20 >$WORK/int.out 2>&1
 up=$!
 sleep 1
 kill -INT $up

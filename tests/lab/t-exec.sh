@@ -20,7 +20,7 @@ is "stderr" "e" "$(ex sh -c 'echo e >&2' 2>&1 >/dev/null)"
 is "a closed stdin does not hurt" ok "$(ex sh -c 'echo ok' <&-)"
 for s in 0 1 3 42 255; do is "exit status $s" $s "$(ex sh -c "exit $s"; echo $?)"; done
 is "killed by a signal" 143 "$(ex sh -c 'kill -TERM $$' 2>/dev/null; echo $?)"
-ex sleep 60 &
+spawn host "$NSVPN" exec sleep 60
 pid=$!
 sleep 0.5
 kill -INT $pid
@@ -36,7 +36,7 @@ is "the tunnel does not exist: 125" 125 "$(ex -t other true 2>/dev/null; echo $?
 like "and the sentence names it" other "$(ex -t other true 2>&1)"
 is "only 0, 1, 2 are open" "0 1 2" "$(exec 7</dev/null 8</etc/passwd; ex bash -c 'cd /proc/self/fd; for f in *; do readlink $f >/dev/null && [ "$f" -lt 200 ] && echo $f; done' | sort -n | head -n 3 | tr '\n' ' ' | sed 's/ $//')"
 is "descriptors 7 and 8 are not there" "" "$(exec 7</dev/null 8</etc/passwd; ex bash -c 'ls /proc/$$/fd' | grep -xE '7|8')"
-host "$LABBIN"/echod --udp-echo 127.0.0.1:4007 >/dev/null 2>&1 &
+spawn host "$LABBIN"/echod --udp-echo 127.0.0.1:4007 >/dev/null 2>&1
 echod=$!
 sleep 0.2
 is "an internet socket as stdin is refused" 125 \

@@ -5,13 +5,13 @@ lab_enter "$@"
 lab_pki && lab_up && lab_server d || { diag "lab"; exit 1; }
 seconds=${NSVPN_REKEY_SECONDS:-120}
 lab_import d home || exit 1
-in_ns inet "$LABBIN"/tcpkeep server 192.0.2.80:5001 >$WORK/keep-server.out 2>&1 &
+spawn inet "$LABBIN"/tcpkeep server 192.0.2.80:5001 >$WORK/keep-server.out 2>&1
 judge_start r "${VPN_FLOW4}1197" "$ISP_DNS"
 ok "up" nsvpn up home --timeout 20
 rss() { awk '/^VmRSS/ { print $2 }' "/proc/$(engine_pid)/status"; }
-inside "$LABBIN"/tcpkeep client 192.0.2.80:5001 --seconds "$seconds" --rate 50 >$WORK/keep1.out 2>&1 &
+spawn host "$NSVPN" exec -t home "$LABBIN"/tcpkeep client 192.0.2.80:5001 --seconds "$seconds" --rate 50 >$WORK/keep1.out 2>&1
 k1=$!
-inside "$LABBIN"/tcpkeep client 192.0.2.80:5001 --seconds "$seconds" --bulk >$WORK/keep2.out 2>&1 &
+spawn host "$NSVPN" exec -t home "$LABBIN"/tcpkeep client 192.0.2.80:5001 --seconds "$seconds" --bulk >$WORK/keep2.out 2>&1
 k2=$!
 sleep 5
 rss0=$(rss) fds0=$(ls "/proc/$(engine_pid)/fd" | wc -l)

@@ -8,12 +8,12 @@ lab_pki && lab_up && lab_server b || { diag "lab"; exit 1; }
 for uplink in veth socket; do
   lab_import b home $uplink || exit 1
   before=$(host_dump)
-  host "$LABBIN"/tcpkeep server 0.0.0.0:2222 >$WORK/keep-server.out 2>&1 &
+  spawn host "$LABBIN"/tcpkeep server 0.0.0.0:2222 >$WORK/keep-server.out 2>&1
   srv=$!
   sleep 0.2
-  in_ns lan "$LABBIN"/tcpkeep client 192.168.77.2:2222 --seconds 16 --rate 50 >$WORK/keep-lan.out 2>&1 &
+  spawn lan "$LABBIN"/tcpkeep client 192.168.77.2:2222 --seconds 16 --rate 50 >$WORK/keep-lan.out 2>&1
   k1=$!
-  in_ns inet "$LABBIN"/tcpkeep client 203.0.113.1:2222 --seconds 16 --rate 50 >$WORK/keep-inet.out 2>&1 &
+  spawn inet "$LABBIN"/tcpkeep client 203.0.113.1:2222 --seconds 16 --rate 50 >$WORK/keep-inet.out 2>&1
   k2=$!
   sleep 1
   ok "$uplink: up" nsvpn up home --timeout 20
