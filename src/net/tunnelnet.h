@@ -35,6 +35,12 @@ enum tunnelnet_presence { TUNNELNET_ABSENT, TUNNELNET_PARTIAL, TUNNELNET_LOCKED 
 /* What the kernel has, journal and reality compared; for recovery and status. */
 enum tunnelnet_presence tunnelnet_presence(struct tunnelnet *n);
 
+/*
+ * A subnet that the veth must not take (addresses and routes of the profile, say). Before tunnelnet_prepare(); kept for
+ * the life of the object. 0 or -ENOMEM.
+ */
+int tunnelnet_avoid(struct tunnelnet *n, const struct inprefix *p);
+
 /* absent or partial -> locked. Doing it twice writes nothing. A foreign object in the way is an error, never replaced. */
 int tunnelnet_prepare(struct tunnelnet *n, char **ret_error);
 
@@ -87,3 +93,9 @@ int tunnelnet_print_plan(struct tunnelnet *n, const struct profile *p, const str
 
 /* Names of tunnels that the journal folder knows (also half-built ones). strv. */
 int tunnelnet_list(char ***ret);
+
+/*
+ * For tests: the names of all steps. NSVPN_FAILPOINT="DIRECTION.STEP[+]:WHAT", heard by root with NSVPN_RUN set, makes
+ * the step fail or the process die: DIRECTION up or down; "+" behind the step, not before it; WHAT kill or error. strv.
+ */
+int tunnelnet_failpoints(struct tunnelnet *n, char ***ret);

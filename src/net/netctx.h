@@ -1,0 +1,72 @@
+/* What the files of this folder share about one tunnel. Above net/ it is opaque (tunnelnet.h). */
+#pragma once
+
+#include <net/if.h>
+
+#include "net/journal.h"
+#include "net/tunnelnet.h"
+#include "nl/nl-addr.h"
+#include "nl/nl-link.h"
+#include "nl/nl-neigh.h"
+#include "nl/nl-route.h"
+#include "nl/nl-rule.h"
+
+#define NET_TUN "tun0"
+#define NET_UPLINK "uplink0"
+#define NET_INNER_TABLE "nsvpn"
+
+/* The "nothing leads there" routes: found last, whatever else there is. */
+#define NET_METRIC_FLOOR 4278198272u
+#define NET_RULE_PRIORITY 100
+
+struct uplink_ops;
+
+struct tunnelnet {
+	char name[16];
+	char veth[IFNAMSIZ];  /* nv-NAME */
+	char table[32];       /* nsvpn-NAME: of the outer lock */
+	char alias[32];       /* "nsvpn NAME": how a veth is known to be ours */
+	char *run_dir;        /* <run>/NAME */
+	char *journal_path;
+	char *netns_path;
+	const struct uplink_ops *uplink;
+
+	bool have_journal;
+	bool damaged;
+	struct journal j;
+
+	int ns_fd;       /* the tunnel's namespace, -EBADF */
+	struct rt *host; /* the default namespace: the one that the calling thread is in */
+	struct rt *inside;
+
+	bool connected;           /* settings are applied, or being applied */
+	struct settings settings; /* valid when connected */
+
+	struct inprefix *avoid; /* subnets that the veth must not take */
+	size_t n_avoid;
+
+	char *error;            /* the first sentence since the last operation began */
+	bool no_force_forwarding; /* tests: behave as a kernel without ipv6 force_forwarding */
+};
+
+/* Keeps the sentence unless there is one already; returns r. %m is not used: the reason is strerror(-r). */
+int net_error(struct tunnelnet *n, int r, const char *fmt, ...) _printf_(3, 4);
+
+/* Sockets on demand. */
+int net_host(struct tunnelnet *n, struct rt **ret);
+int net_inside(struct tunnelnet *n, struct rt **ret); /* -EBADF when there is no namespace */
+/* Closes what belongs to the namespace. */
+void net_leave(struct tunnelnet *n);
+/* Writes the journal, with a sentence on failure. */
+int net_journal(struct tunnelnet *n);
+
+/* The two ends' addresses of the veth. */
+struct inaddr net_host_addr(const struct tunnelnet *n, int family);
+struct inaddr net_inside_addr(const struct tunnelnet *n, int family);
+/* MAC addresses that are ours (locally administered, "nv" and the mark): host end and inner end. */
+void net_mac(const struct tunnelnet *n, bool inside, uint8_t ret[6]);
+
+/* subnet.c: a subnet that collides with nothing. -EADDRINUSE with a sentence. */
+int subnet_choose(struct tunnelnet *n);
+/* The host routes or uses something in our subnet now. 1, 0, -errno. */
+int subnet_collides(struct tunnelnet *n, const struct inprefix *p);

@@ -1,0 +1,303 @@
+/*
+ * The two locks. Which texts make a lock, and the values in front of them.
+ *
+ * Theory. A lock is rendered from the journal (server, mark, subnets, guarded interfaces) and, for the inner one, from
+ * the settings while connected. One transaction replaces all rules and the elements of all sets; counters stay. Right
+ * after, the kernel's own listing is read and its hash kept beside the hash of the text: the lock is "as it should be"
+ * when the text would be the same and the listing still is. So a flush or an edit by hand is seen, and doing it twice
+ * writes nothing.
+ */
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "net/plan.h"
+#include "net/sysctl.h"
+#include "net/uplink.h"
+#include "nl/nft.h"
+
+static const char text_lock_inner[] =
+#include "net/lock-inner.nft.inc"
+	;
+static const char text_lock_veth[] =
+#include "net/lock-veth.nft.inc"
+	;
+static const char text_host_veth[] =
+#include "net/host-veth.nft.inc"
+	;
+static const char text_host_guard6[] =
+#include "net/host-guard6.nft.inc"
+	;
+static const char text_host_socket[] =
+#include "net/host-socket.nft.inc"
+	;
+
+static const char *lock_table(const struct tunnelnet *n, enum lock_id id)
+{
+	return id == LOCK_INNER ? NET_INNER_TABLE : n->table;
+}
+
+static int lock_netns(const struct tunnelnet *n, enum lock_id id)
+{
+	return id == LOCK_INNER ? n->ns_fd : -EBADF; /* the default namespace is where we are */
+}
+
+static const char *lock_name(enum lock_id id)
+{
+	return id == LOCK_INNER ? "inner" : "outer";
+}
+
+/* ---- rendering ---- */
+
+static void add_server(const struct tunnelnet *n, struct nft_text *t)
+{
+	if (n->j.have_server)
+		nft_element_tuple(t, n->j.server.addr.family == AF_INET ? "engine4" : "engine6", &n->j.server,
+				  n->j.transport == TRANSPORT_TCP);
+}
+
+static void add_tunnel(const struct settings *s, struct nft_text *t)
+{
+	for (unsigned i = 0; i < s->n_addrs; i++)
+		nft_element_addr(t, s->addrs[i].addr.family == AF_INET ? "own4" : "own6", &s->addrs[i].addr);
+	for (unsigned i = 0; i < s->n_dns; i++)
+		nft_element_addr(t, s->dns[i].family == AF_INET ? "resolver4" : "resolver6", &s->dns[i]);
+}
+
+/* The interface in ".../conf/IF/tail". */
+static bool save_ifname(const struct sysctl_save *s, char ret[IFNAMSIZ])
+{
+	const char *start = s->path + strlen("ipv4/conf/"), *end = strchr(start, '/');
+
+	return end && (size_t)(end - start) < IFNAMSIZ && snprintf(ret, IFNAMSIZ, "%.*s", (int)(end - start), start) > 0;
+}
+
+/*
+ * An interface that forwarded nothing before forwards nothing now, but for tunnels. When somebody switched the whole
+ * machine to forwarding since, routing is wanted, and the guard steps aside.
+ */
+static void add_guards(const struct tunnelnet *n, struct nft_text *t)
+{
+	uint32_t machine4 = 0;
+	char ifname[IFNAMSIZ];
+
+	if (sysctl_read("ipv4/conf/all/forwarding", &machine4) < 0)
+		machine4 = 0;
+	for (size_t i = 0; i < n->j.n_saves; i++) {
+		const struct sysctl_save *s = &n->j.saves[i];
+
+		if (s->old_value != 0 || !save_ifname(s, ifname))
+			continue;
+		if (str_eq(s->path, "ipv6/conf/all/forwarding"))
+			nft_text_embed(t, text_host_guard6);
+		else if (str_has_suffix(s->path, "/force_forwarding"))
+			nft_element_ifname(t, "guarded6", ifname);
+		else if (str_has_prefix(s->path, "ipv4/") && machine4 == s->global)
+			nft_element_ifname(t, "guarded4", ifname);
+	}
+}
+
+static void lock_render(const struct tunnelnet *n, enum lock_id id, struct nft_text *t)
+{
+	bool veth = n->j.uplink == UPLINK_VETH;
+	struct inaddr inside4 = net_inside_addr(n, AF_INET), inside6 = net_inside_addr(n, AF_INET6);
+
+	t->table = lock_table(n, id);
+	nft_define_mark(t, "engine_mark", n->j.mark);
+	switch (id) {
+	case LOCK_INNER:
+		nft_text_embed(t, text_lock_inner);
+		if (veth) {
+			nft_text_embed(t, text_lock_veth);
+			add_server(n, t);
+		}
+		if (n->connected)
+			add_tunnel(&n->settings, t);
+		break;
+	case LOCK_OUTER:
+		if (veth) {
+			nft_define_ifname(t, "veth", n->veth);
+			nft_define_addr(t, "inside4", &inside4);
+			nft_define_addr(t, "inside6", &inside6);
+			nft_define_prefix(t, "net4", &n->j.net4);
+			nft_define_prefix(t, "net6", &n->j.net6);
+			nft_text_embed(t, text_host_veth);
+			add_guards(n, t);
+		} else {
+			nft_text_embed(t, text_host_socket);
+		}
+		add_server(n, t);
+		break;
+	case _LOCK_MAX:
+		break;
+	}
+}
+
+/* ---- the kernel ---- */
+
+/* Hash of everything that makes the lock; 0 with -ENOENT when it is not there. */
+static int lock_listing(struct tunnelnet *n, enum lock_id id, uint64_t *ret)
+{
+	_cleanup_(freep) char *inet = NULL;
+	_cleanup_(freep) char *arp = NULL;
+	uint64_t h;
+	int r;
+
+	r = nft_list_table(lock_netns(n, id), "inet", lock_table(n, id), &inet);
+	if (r < 0)
+		return r;
+	h = journal_hash(inet, strlen(inet));
+	if (id == LOCK_OUTER && n->j.uplink == UPLINK_VETH) {
+		r = nft_list_table(lock_netns(n, id), "arp", lock_table(n, id), &arp);
+		if (r < 0)
+			return r;
+		h ^= journal_hash(arp, strlen(arp));
+	}
+	*ret = h;
+	return 0;
+}
+
+int lock_check(struct tunnelnet *n, enum lock_id id)
+{
+	const struct lock_mark *mark = &n->j.locks[id];
+	struct nft_text t = { 0 };
+	uint64_t listing = 0;
+	int r;
+
+	if (id == LOCK_INNER && n->ns_fd < 0)
+		return 0;
+	lock_render(n, id, &t);
+	r = nft_text_error(&t);
+	if (r == 0)
+		r = mark->text == journal_hash(t.b.s, t.b.len);
+	nft_text_done(&t);
+	if (r < 0)
+		return net_error(n, r, "The %s lock of tunnel %s cannot be written down: %s.", lock_name(id), n->name,
+				 strerror(-r));
+	if (r == 0)
+		return 0;
+	r = lock_listing(n, id, &listing);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return net_error(n, r, "The %s lock of tunnel %s cannot be read: %s.", lock_name(id), n->name,
+				 strerror(-r));
+	return listing == mark->listing;
+}
+
+int lock_apply(struct tunnelnet *n, enum lock_id id)
+{
+	_cleanup_(freep) char *why = NULL;
+	_cleanup_(freep) char *escaped = NULL;
+	struct nft_text t = { 0 };
+	struct lock_mark mark = { 0 };
+	int r;
+
+	lock_render(n, id, &t);
+	r = nft_apply(lock_netns(n, id), &t, false, &why);
+	if (r == 0) {
+		mark.text = journal_hash(t.b.s, t.b.len);
+		r = lock_listing(n, id, &mark.listing); /* a lock that cannot be read back is no lock */
+	}
+	nft_text_done(&t);
+	if (r < 0) {
+		escaped = why ? str_escape(why, strlen(why), 300) : NULL;
+		return net_error(n, r, "The %s lock of tunnel %s cannot be set (nftables: %s).", lock_name(id), n->name,
+				 escaped ?: strerror(-r));
+	}
+	n->j.locks[id] = mark;
+	return n->damaged ? 0 : net_journal(n);
+}
+
+static int table_exists(struct tunnelnet *n, const char *family)
+{
+	_cleanup_(freep) char *text = NULL;
+	int r = nft_list_table(-EBADF, family, n->table, &text);
+
+	return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
+int lock_outer_exists(struct tunnelnet *n)
+{
+	int r = table_exists(n, "inet");
+
+	return r != 0 ? r : table_exists(n, "arp");
+}
+
+static int outer_delete(struct tunnelnet *n)
+{
+	static const char *const families[] = { "arp", "inet" };
+	int r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		r = table_exists(n, families[i]);
+		if (r > 0)
+			r = nft_delete_table(-EBADF, families[i], n->table);
+		if (r < 0 && r != -ENOENT)
+			return net_error(n, r, "The nftables table %s %s cannot be removed: %s.", families[i], n->table,
+					 strerror(-r));
+	}
+	n->j.locks[LOCK_OUTER] = (struct lock_mark){ 0 };
+	return 0;
+}
+
+static int step_lock_check(struct tunnelnet *n, const struct step *s)
+{
+	return lock_check(n, s->lock);
+}
+
+static int step_lock_apply(struct tunnelnet *n, const struct step *s)
+{
+	return lock_apply(n, s->lock);
+}
+
+/* The inner lock is never removed: it goes when its namespace does, and a program that slipped in stays locked. */
+static int step_lock_undo(struct tunnelnet *n, const struct step *s)
+{
+	return s->lock == LOCK_OUTER ? outer_delete(n) : 0;
+}
+
+static void print_set(FILE *f, const char *what, const struct inaddr *a)
+{
+	char buf[INADDR_STR_MAX];
+
+	fprintf(f, "\n           %s %s", what, inaddr_format(a, buf, sizeof(buf)));
+}
+
+static void step_lock_print(const struct tunnelnet *n, const struct step *s, FILE *f)
+{
+	bool opening = s->name && str_has_prefix(s->name, "open-"), tun = s->name && str_has_prefix(s->name, "tun-");
+
+	fprintf(f, "nftables: %s lock, table inet %s", lock_name(s->lock), lock_table(n, s->lock));
+	if (s->lock == LOCK_OUTER && n->j.uplink == UPLINK_VETH)
+		fprintf(f, " and table arp %s", lock_table(n, s->lock));
+	if (opening)
+		fprintf(f, ": let the engine's packets through to the server's address, protocol and port");
+	else if (!tun)
+		fprintf(f, ", with no opening");
+	if (!tun)
+		return;
+	if (!n->connected) {
+		fprintf(f, ": let programs through to %s, from the tunnel's addresses only; names only to the tunnel's "
+			   "resolvers",
+			NET_TUN);
+		return;
+	}
+	fprintf(f, ": let programs through to %s", NET_TUN);
+	for (unsigned i = 0; i < n->settings.n_addrs; i++)
+		print_set(f, "from", &n->settings.addrs[i].addr);
+	for (unsigned i = 0; i < n->settings.n_dns; i++)
+		print_set(f, "names only to", &n->settings.dns[i]);
+}
+
+const struct step_ops step_lock = { step_lock_check, step_lock_apply, step_lock_undo, step_lock_print };
+
+/* Taken back by writing the lock again: what opened it is no longer in the journal or the settings. */
+static int step_opening_undo(struct tunnelnet *n, const struct step *s)
+{
+	int r = lock_check(n, s->lock);
+
+	return r != 0 ? MIN(r, 0) : lock_apply(n, s->lock);
+}
+
+const struct step_ops step_opening = { step_lock_check, step_lock_apply, step_opening_undo, step_lock_print };

@@ -1,0 +1,23 @@
+/* What differs between the two uplinks: their steps, and where the engine's transport socket is made. */
+#pragma once
+
+#include "net/plan.h"
+
+struct uplink_ops {
+	/* Adds the steps behind the locks. */
+	void (*plan_prepare)(struct plan *p, const struct tunnelnet *n);
+	void (*plan_open)(struct plan *p, const struct tunnelnet *n, uint32_t mtu);
+	/* 0, or -errno with a sentence: this server cannot be reached over this uplink. */
+	int (*accepts)(struct tunnelnet *n, const struct endpoint *server, const struct rt_route *way);
+	/* Where the socket is opened; borrowed; negative: where we are. */
+	int (*socket_netns)(const struct tunnelnet *n);
+	/* The host forwards for it. */
+	bool forwards;
+};
+
+extern const struct uplink_ops uplink_veth;
+extern const struct uplink_ops uplink_socket;
+
+const struct uplink_ops *uplink_ops(enum uplink u);
+/* A non-blocking, connecting socket with the tunnel's mark, made in that namespace. */
+int uplink_open_socket(int netns_fd, uint32_t mark, const struct endpoint *server, enum transport transport, int *ret);
