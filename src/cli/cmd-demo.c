@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "base/places.h"
 #include "cli/options.h"
 #include "cli/output.h"
 
@@ -27,7 +28,7 @@ static char *find_script(const char *folder)
 int cmd_demo(struct cli *cli, const struct command *self, int argc, char **argv)
 {
 	struct options o = { .max_operands = 0 };
-	_cleanup_(freep) char *script = NULL;
+	_cleanup_(freep) char *script = NULL, *tools = NULL;
 	char program[PATH_MAX], folder[PATH_MAX];
 	ssize_t n;
 	int r;
@@ -48,7 +49,9 @@ int cmd_demo(struct cli *cli, const struct command *self, int argc, char **argv)
 	if (!script)
 		return output_fail(EXIT_CODE_FAILED, "the demonstration's script is not installed; run `make demo` in the source "
 						     "tree");
-	if (setenv("NSVPN_PROGRAM", program, 1) < 0 || setenv("NSVPN_BUILD", folder, 1) < 0)
+	tools = place_program("lab");
+	if (!tools || setenv("NSVPN_PROGRAM", program, 1) < 0 || setenv("NSVPN_BUILD", folder, 1) < 0 ||
+	    setenv("NSVPN_LABBIN", tools, 1) < 0)
 		return output_oom();
 
 	char *const args[] = { (char *)"bash", script, NULL };

@@ -1,0 +1,67 @@
+#compdef nsvpn
+# Completion of nsvpn for zsh; installed as _nsvpn. Names of tunnels come from `nsvpn list --names`.
+
+_nsvpn_tunnels() {
+	local -a names
+	names=(${(f)"$(nsvpn list --names 2>/dev/null)"})
+	compadd -a names
+}
+
+_nsvpn() {
+	local context state state_descr line ret=1
+	typeset -A opt_args
+	local -a commands globals running
+	commands=(
+		'import:take a provider file as a tunnel'
+		'remove:the reverse of import'
+		'up:build the namespace, connect, wait until connected'
+		'down:stop; programs inside stay locked in'
+		'exec:run a program in the tunnel'
+		'shell:run your shell in the tunnel'
+		'status:state, addresses, traffic, last error'
+		'list:the tunnels there are'
+		'explain:what each line of a profile will do'
+		'plan:every change that up would make'
+		'logs:the log of the tunnel'
+		'demo:a self-contained demonstration'
+	)
+	globals=(
+		'(-q --quiet)'{-q,--quiet}'[print errors only]'
+		'(-v --verbose)'{-v,--verbose}'[say more]'
+		'--json[print data as JSON]'
+		'(-h --help)'{-h,--help}'[help]'
+	)
+	running=(
+		'(-t --tunnel)'{-t,--tunnel}'[which tunnel]:tunnel:_nsvpn_tunnels'
+		'--user[run it as this user]:user:_users'
+		'--timeout[how long to wait]:seconds'
+		'--credentials[user name and password]:file:_files'
+		'--allow-inet-stdio[allow network sockets as streams]'
+	)
+
+	_arguments -C $globals '--version[the version]' '1:command:->command' '*::argument:->argument' && ret=0
+	case $state in
+	command) _describe command commands && ret=0 ;;
+	argument)
+		case $words[1] in
+		import) _arguments $globals '--name[name of the tunnel]:name' '1:file:_files -g "*.ovpn"' && ret=0 ;;
+		remove | plan) _arguments $globals '1:tunnel:_nsvpn_tunnels' && ret=0 ;;
+		up)
+			_arguments $globals '--no-wait[return while connecting]' '--timeout[how long to wait]:seconds' \
+				'--credentials[user name and password]:file:_files' '--uplink[how packets leave]:kind:(veth socket)' \
+				'1:tunnel or file:{ _nsvpn_tunnels; _files -g "*.ovpn" }' && ret=0
+			;;
+		down) _arguments $globals '--all[every tunnel]' '--kill[end programs inside]' '1:tunnel:_nsvpn_tunnels' && ret=0 ;;
+		exec) _arguments $globals $running '1:program: _command_names -e' '*::arguments: _normal' && ret=0 ;;
+		shell) _arguments $globals $running && ret=0 ;;
+		status) _arguments $globals '--watch[again every second]' '1:tunnel:_nsvpn_tunnels' && ret=0 ;;
+		explain) _arguments $globals '1:file:_files -g "*.ovpn"' && ret=0 ;;
+		logs) _arguments $globals '(-f --follow)'{-f,--follow}'[go on as it grows]' '1:tunnel:_nsvpn_tunnels' && ret=0 ;;
+		list | demo) _arguments $globals && ret=0 ;;
+		esac
+		;;
+	esac
+	return ret
+}
+
+_nsvpn "$@"

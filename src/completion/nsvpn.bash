@@ -1,0 +1,73 @@
+# Completion of nsvpn for bash. Names of tunnels come from `nsvpn list --names`.
+
+_nsvpn_options() {
+	case $1 in
+	import) echo "--name --json" ;;
+	up) echo "--no-wait --timeout --credentials --uplink --json" ;;
+	down) echo "--all --kill --json" ;;
+	exec | shell) echo "--tunnel --user --timeout --credentials --allow-inet-stdio" ;;
+	status) echo "--watch --json" ;;
+	list | explain | plan) echo "--json" ;;
+	logs) echo "--follow --json" ;;
+	esac
+	echo "--quiet --verbose --help"
+}
+
+_nsvpn() {
+	local commands="import remove up down exec shell status list explain plan logs demo"
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command="" i
+	COMPREPLY=()
+
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-*) ;;
+		*)
+			command=${COMP_WORDS[i]}
+			break
+			;;
+		esac
+	done
+	if [[ -z $command ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$commands --json --quiet --verbose --version --help" -- "$cur")
+		return
+	fi
+
+	# The program of exec and everything behind it complete as if they stood alone.
+	if [[ $command == exec ]]; then
+		for ((i = i + 1; i < COMP_CWORD; i++)); do
+			case ${COMP_WORDS[i]} in
+			-t | --tunnel | --user | --timeout | --credentials) ((i++)) ;;
+			--) ((i++)); break ;;
+			-*) ;;
+			*) break ;;
+			esac
+		done
+		if ((i < COMP_CWORD)) && declare -F _command_offset >/dev/null; then
+			_command_offset "$i"
+			return
+		fi
+	fi
+
+	case $prev in
+	-t | --tunnel) mapfile -t COMPREPLY < <(compgen -W "$(nsvpn list --names 2>/dev/null)" -- "$cur"); return ;;
+	--user) mapfile -t COMPREPLY < <(compgen -u -- "$cur"); return ;;
+	--credentials) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	--uplink) mapfile -t COMPREPLY < <(compgen -W "veth socket" -- "$cur"); return ;;
+	--name | --timeout) return ;;
+	esac
+	if [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_nsvpn_options "$command")" -- "$cur")
+		return
+	fi
+	case $command in
+	remove | down | status | plan | logs)
+		mapfile -t COMPREPLY < <(compgen -W "$(nsvpn list --names 2>/dev/null)" -- "$cur")
+		;;
+	up)
+		mapfile -t COMPREPLY < <(compgen -W "$(nsvpn list --names 2>/dev/null)" -- "$cur"; compgen -f -X '!*.ovpn' -- "$cur")
+		;;
+	import | explain) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+	exec) mapfile -t COMPREPLY < <(compgen -c -- "$cur") ;;
+	esac
+}
+complete -o filenames -F _nsvpn nsvpn
