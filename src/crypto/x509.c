@@ -172,8 +172,11 @@ int x509_load_pem(const struct secret *pem, size_t skip, STACK_OF(X509) **ret)
 	_cleanup_(bio_freep) BIO *bio = NULL;
 	unsigned long e;
 
+	if (secret_len(pem) == 0)
+		return -ENOENT;
 	if (secret_len(pem) > INT_MAX)
 		return -EBADMSG;
+	ERR_clear_error();
 	bio = BIO_new_mem_buf(secret_bytes(pem), (int)secret_len(pem));
 	stack = sk_X509_new_null();
 	if (!bio || !stack)
