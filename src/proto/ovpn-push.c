@@ -216,12 +216,20 @@ static int on_topology(struct ovpn_push *p, const struct option *o, const char *
 	return IGNORE("not a topology that exists");
 }
 
+/* 0.0.0.0/1 and ::/3 begin with the unspecified address; they are large networks all the same. */
+static bool is_large_from_zero(const struct inprefix *p)
+{
+	static const uint8_t zero[16];
+
+	return p->len < 8 && memcmp(p->addr.bytes, zero, inaddr_len(p->addr.family)) == 0;
+}
+
 static int add_route(struct ovpn_push *p, const struct inprefix *prefix, const char **why)
 {
 	struct inprefix masked = *prefix;
 
 	inprefix_mask(&masked);
-	if (masked.len >= 8 && inaddr_is_special(&masked.addr))
+	if (inaddr_is_special(&masked.addr) && !is_large_from_zero(&masked))
 		return IGNORE("loopback, multicast and the like are never routed into a tunnel");
 	if (inaddr_is_link_local(&masked.addr))
 		return IGNORE("link-local addresses are never routed");

@@ -1,0 +1,58 @@
+#include "proto/ovpn-mtu.h"
+
+#include <criterion/criterion.h>
+
+Test(ovpn_mtu, counts_the_formats_overhead)
+{
+	cr_assert_eq(ovpn_mtu_overhead(true, FRAMING_NONE), 24);
+	cr_assert_eq(ovpn_mtu_overhead(false, FRAMING_NONE), 21);
+	cr_assert_eq(ovpn_mtu_overhead(true, FRAMING_LZO), 25);
+	cr_assert_eq(ovpn_mtu_overhead(true, FRAMING_SWAP), 25);
+	cr_assert_eq(ovpn_mtu_overhead(true, FRAMING_STUB_V2), 24);
+}
+
+Test(ovpn_mtu, fits_the_path)
+{
+	struct ovpn_mtu m = { .path_mtu = 1500, .family = AF_INET, .overhead = 24, .tun_mtu = 1500 };
+
+	cr_assert_eq(ovpn_mtu_inner_max(&m), 1448);
+	m.family = AF_INET6;
+	cr_assert_eq(ovpn_mtu_inner_max(&m), 1428);
+	m.path_mtu = 0;
+	cr_assert_eq(ovpn_mtu_inner_max(&m), 1428);
+	m.path_mtu = 9000;
+	cr_assert_eq(ovpn_mtu_inner_max(&m), 1500);
+	m.path_mtu = 60;
+	cr_assert_eq(ovpn_mtu_inner_max(&m), 68);
+}
+
+struct mss_case {
+	int mssfix, mode, family;
+	uint32_t path, want;
+};
+
+Test(ovpn_mtu, follows_mssfix)
+{
+	static const struct mss_case cases[] = {
+		{ -1, MSSFIX_MTU, AF_INET, 1500, 1440 },      /* 1492 - 28 - 24 */
+		{ -1, MSSFIX_MTU, AF_INET6, 1500, 1420 },
+		{ -1, MSSFIX_MTU, AF_INET, 1400, 1348 },      /* the path is smaller */
+		{ 0, MSSFIX_DATAGRAM, AF_INET, 1500, 0 },
+		{ 1300, MSSFIX_DATAGRAM, AF_INET, 1500, 1276 }, /* n - 24; minus 40 is the MSS */
+		{ 1450, MSSFIX_DATAGRAM, AF_INET, 1500, 1426 },
+		{ 1450, MSSFIX_DATAGRAM, AF_INET, 1400, 1348 },
+		{ 1400, MSSFIX_MTU, AF_INET, 1500, 1348 },
+		{ 1400, MSSFIX_MTU, AF_INET6, 1500, 1328 },
+		{ 1200, MSSFIX_FIXED, AF_INET, 1500, 1200 },
+		{ 1500, MSSFIX_FIXED, AF_INET, 1500, 1448 },
+		{ 10, MSSFIX_DATAGRAM, AF_INET, 1500, 68 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct ovpn_options o = { .mssfix = cases[i].mssfix };
+		const struct ovpn_mtu m = { .path_mtu = cases[i].path, .family = cases[i].family, .overhead = 24, .tun_mtu = 1500 };
+
+		o.mssfix_mode = (__typeof__(o.mssfix_mode))cases[i].mode;
+		cr_expect_eq(ovpn_mtu_mss_packet_max(&m, &o), cases[i].want, "case %zu", i);
+	}
+}
