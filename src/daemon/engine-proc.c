@@ -2,6 +2,7 @@
 #include "daemon/engine-proc.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <linux/capability.h>
 #include <pwd.h>
@@ -37,51 +38,68 @@ struct engine_proc {
 
 /* ---- the real child ------------------------------------------------------------------------------------------------ */
 
-static const int engine_caps[] = { CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_SETUID, CAP_SETGID, CAP_SETPCAP };
+/*
+ * What the engine may still do between exec and HELLO. CAP_DAC_OVERRIDE is for exec itself: a build tree below /root is
+ * closed to every other user.
+ */
+static const int engine_caps[] = { CAP_SYS_ADMIN, CAP_SETPCAP, CAP_DAC_OVERRIDE };
 
-/* Bounding set, permitted, effective: only what the engine's own sandbox stages need. */
-static int limit_capabilities(void)
+struct child {
+	uid_t uid;
+	gid_t gid;
+	bool fresh_netns;
+};
+
+/* Becomes the user and keeps, through exec, no more of the helper's capabilities than the list (the ambient set). */
+static int become_engine(const struct child *c)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = { 0 };
+	struct __user_cap_data_struct have[2], keep[2] = { 0 };
 
-	for (size_t i = 0; i < ARRAY_SIZE(engine_caps); i++)
-		data[engine_caps[i] / 32].permitted |= 1U << (engine_caps[i] % 32);
+	if (syscall(SYS_capget, &header, have) < 0)
+		return -errno;
+	for (size_t i = 0; i < ARRAY_SIZE(engine_caps); i++) {
+		unsigned word = (unsigned)engine_caps[i] / 32, bit = 1U << (engine_caps[i] % 32);
+
+		keep[word].permitted |= have[word].permitted & bit; /* a container may not have them all */
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(keep); i++)
+		keep[i].effective = keep[i].inheritable = keep[i].permitted;
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
-		if (cap < 64 && (data[cap / 32].permitted & 1U << (cap % 32)))
+		if (cap < 64 && (keep[cap / 32].permitted & 1U << (cap % 32)))
 			continue;
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return -errno;
 	}
-	data[0].effective = data[0].permitted;
-	data[1].effective = data[1].permitted;
-	if (syscall(SYS_capset, &header, data) < 0)
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 || setresgid(c->gid, c->gid, c->gid) < 0 ||
+	    setresuid(c->uid, c->uid, c->uid) < 0)
 		return -errno;
+	if (syscall(SYS_capset, &header, keep) < 0)
+		return -errno;
+	for (int cap = 0; cap < 64; cap++)
+		if ((keep[cap / 32].permitted & 1U << (cap % 32)) &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			return -errno;
 	return 0;
 }
-
-struct child {
-	bool fresh_netns;
-};
 
 static int prepare_child(void *userdata)
 {
 	const struct child *c = userdata;
 	struct rlimit none = { 0, 0 }, files = { 64, 64 };
 
-	/* uplink=socket: the transport socket lives elsewhere, so the engine's own namespace has not even a route to lo. */
+	/* uplink=socket: the transport socket lives elsewhere, so the engine's own namespace has not even lo. */
 	if (c->fresh_netns && unshare(CLONE_NEWNET) < 0)
 		return -errno;
 	if (setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_NOFILE, &files) < 0)
 		return -errno;
-	return limit_capabilities();
+	return become_engine(c);
 }
 
 static int real_start(void *userdata _unused_, int sock, int err, int netns_fd, pid_t *ret_pid, int *ret_pidfd)
 {
 	_cleanup_(freep) char *path = place_program("nsvpn-engine");
-	char uid_text[16], gid_text[16];
-	char *argv[] = { "nsvpn-engine", "--uid", uid_text, "--gid", gid_text, NULL };
+	char *argv[] = { "nsvpn-engine", NULL };
 	char *envp[] = { NULL };
 	struct fd_map map[] = { { sock, IPC_ENGINE_FD }, { err, 2 } };
 	struct child c = { .fresh_netns = netns_fd < 0 };
@@ -97,14 +115,10 @@ static int real_start(void *userdata _unused_, int sock, int err, int netns_fd, 
 		.prepare = prepare_child,
 		.userdata = &c,
 	};
-	uid_t uid;
-	gid_t gid;
 
 	if (!path)
 		return -ENOMEM;
-	engine_proc_ids(&uid, &gid);
-	(void)snprintf(uid_text, sizeof(uid_text), "%u", uid);
-	(void)snprintf(gid_text, sizeof(gid_text), "%u", gid);
+	engine_proc_ids(&c.uid, &c.gid);
 	return process_spawn(&s, ret_pid, ret_pidfd);
 }
 

@@ -1,12 +1,12 @@
 /*
  * One process nsvpn-engine: start, watch, speak, end. What its messages mean is monitor.c's business.
  *
- * Theory. The helper starts the engine as root with the five capabilities that it needs to lock itself in (CAP_SYS_ADMIN,
- * CAP_SYS_CHROOT, CAP_SETUID, CAP_SETGID, CAP_SETPCAP), in the network namespace it shall live in, with one descriptor: its
- * end of a SOCK_SEQPACKET pair at IPC_ENGINE_FD. The engine empties its mount namespace, becomes --uid/--gid, drops the
- * capabilities and installs its seccomp filter (engine/sandbox.c), then says HELLO. Only then, and only after /proc says
- * the same (engine_proc_verify_sandbox), it is given anything: profile, tun, socket. The first byte from the network
- * comes later still.
+ * Theory. The helper starts the engine under the engine's own user, in the network namespace it shall live in, with one
+ * descriptor: its end of a SOCK_SEQPACKET pair at IPC_ENGINE_FD. Through exec it keeps three capabilities in the ambient
+ * set (CAP_SYS_ADMIN, CAP_SETPCAP, CAP_DAC_OVERRIDE), for the one thing that only the loaded program can do: empty its
+ * mount namespace. The engine does that, drops all capabilities and installs its seccomp filter (engine/sandbox.c), then
+ * says HELLO. Only then, and only after /proc says the same (engine_proc_verify_sandbox), it is given anything: profile,
+ * tun, socket. The first byte from the network comes later still.
  *
  * The end is watched twice: the socket's end of file, and the pidfd. Whichever comes first, `closed` is told at once,
  * so that the default route goes without waiting for the process to be reaped; `exited` comes when it is.

@@ -105,6 +105,17 @@ int monitor_message(struct tunnel *t, const struct ipc_msg *msg)
 	return rule->handle(t, msg);
 }
 
+/* A sentence for an answer: what is too long or not clean text (a file name may be anything) is escaped and cut. */
+static void set_text(char *dst, size_t cap, const char *text)
+{
+	_cleanup_(freep) char *escaped = NULL;
+
+	if (str_is_clean_utf8(text, strlen(text)) && str_copy(dst, cap, text))
+		return;
+	escaped = str_escape(text, strlen(text), cap - 1);
+	(void)str_copy(dst, cap, escaped ? escaped : ""); /* fits: cut above */
+}
+
 /* An engine that does not read its answers has stopped working. */
 static int answer(struct tunnel *t, const struct ipc_msg *msg, const int *fds, size_t n_fds)
 {
@@ -152,7 +163,7 @@ static int refuse_socket(struct tunnel *t, enum fail_class fail, size_t n_addres
 	ans.ans_socket.seq = t->monitor.request.seq;
 	ans.ans_socket.fail = (uint8_t)fail;
 	ans.ans_socket.n_addresses = (uint16_t)n_addresses;
-	(void)str_copy(ans.ans_socket.text, sizeof(ans.ans_socket.text), text); /* a cut sentence still says enough */
+	set_text(ans.ans_socket.text, sizeof(ans.ans_socket.text), text);
 	log_tunnel_info(t, "%s", text);
 	return answer(t, &ans, NULL, 0);
 }
@@ -285,7 +296,7 @@ static int on_settings(struct tunnel *t, const struct ipc_msg *msg)
 		if (tunnelnet_disconnect(t->net, &undo_error) < 0)
 			log_tunnel_warning(t, "%s", undo_error ? undo_error : "cannot take back the settings");
 		t->monitor.phase = MONITOR_PHASE_SOCKET;
-		(void)str_copy(ans.ans_settings.text, sizeof(ans.ans_settings.text), why ? why : "no memory"); /* as above */
+		set_text(ans.ans_settings.text, sizeof(ans.ans_settings.text), why ? why : "no memory");
 		return answer(t, &ans, NULL, 0);
 	}
 	t->monitor.phase = MONITOR_PHASE_APPLIED;

@@ -186,14 +186,15 @@ static int on_timeout(sd_event_source *s _unused_, uint64_t usec _unused_, void 
 static int on_literal(sd_event_source *s _unused_, void *userdata)
 {
 	struct resolve *q = userdata;
+	struct inaddr literal = q->literal; /* q may be freed inside fn */
 	resolve_fn fn = q->fn;
 
 	q->defer = sd_event_source_disable_unref(q->defer);
 	q->fn = NULL;
-	if (q->family != AF_UNSPEC && q->family != q->literal.family)
+	if (q->family != AF_UNSPEC && q->family != literal.family)
 		fn(q->userdata, -ENOENT, NULL, 0, "the address is not of the wanted family");
 	else
-		fn(q->userdata, 0, &q->literal, 1, NULL);
+		fn(q->userdata, 0, &literal, 1, NULL);
 	return 0;
 }
 

@@ -1,0 +1,88 @@
+/* Credentials from a pipe or a memfd. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/str.h"
+#include "daemon/auth-pair.h"
+
+static int from_memfd(const char *text, size_t len, char *out, size_t *ret_len)
+{
+	_cleanup_(closep) int in = memfd_sealed("test", text, len), fd = -EBADF;
+	_cleanup_(freep) char *error = NULL;
+	ssize_t n;
+	int r;
+
+	r = auth_pair_read(in, &fd, &error);
+	cr_assert(r >= 0 || error);
+	if (r < 0)
+		return r;
+	n = pread(fd, out, 8192, 0);
+	cr_assert_geq(n, 0);
+	*ret_len = (size_t)n;
+	return 0;
+}
+
+Test(auth_pair, accepts_the_usual_line_ends)
+{
+	static const char *const good[] = { "alice\nsecret\n", "alice\nsecret", "alice\r\nsecret\r\n" };
+	char out[8192];
+	size_t len;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		cr_assert_eq(from_memfd(good[i], strlen(good[i]), out, &len), 0, "%zu", i);
+		cr_assert_eq(len, sizeof("alice\0secret"));
+		cr_assert_eq(memcmp(out, "alice\0secret", len), 0);
+	}
+}
+
+Test(auth_pair, refuses_everything_else)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+	} bad[] = { { "", 0 }, { "alice", 5 }, { "alice\n", 6 }, { "\nsecret\n", 8 }, { "a\nb\nc\n", 6 },
+		    { "a\0b\nc\n", 6 }, { "a\nb\0\n", 5 }, { "a\n\n", 3 } };
+	char out[8192];
+	size_t len;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		cr_expect_lt(from_memfd(bad[i].text, bad[i].len, out, &len), 0, "%zu", i);
+}
+
+Test(auth_pair, refuses_more_than_its_limit)
+{
+	char text[AUTH_PAIR_MAX + 2], out[8192];
+	size_t len;
+
+	memset(text, 'x', sizeof(text));
+	text[10] = '\n';
+	cr_assert_eq(from_memfd(text, AUTH_PAIR_MAX, out, &len), 0);
+	cr_assert_lt(from_memfd(text, AUTH_PAIR_MAX + 1, out, &len), 0);
+}
+
+Test(auth_pair, reads_a_pipe_and_waits_for_nobody)
+{
+	_cleanup_(freep) char *error = NULL;
+	int p[2], fd = -EBADF;
+
+	cr_assert_eq(pipe2(p, O_CLOEXEC), 0);
+	cr_assert_eq(write(p[1], "u\np\n", 4), 4);
+	cr_assert_eq(auth_pair_read(p[0], &fd, &error), 0, "%s", error);
+	fd_close(fd);
+	cr_assert_eq(write(p[1], "u\n", 2), 2); /* and never more: the writer stays */
+	cr_assert_lt(auth_pair_read(p[0], &fd, &error), 0);
+}
+
+Test(auth_pair, refuses_files_and_devices)
+{
+	static const char *const paths[] = { "/dev/zero", "/etc/passwd", "/" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		_cleanup_(closep) int in = open(paths[i], O_RDONLY | O_CLOEXEC), fd = -EBADF;
+		_cleanup_(freep) char *error = NULL;
+
+		cr_expect_lt(auth_pair_read(in, &fd, &error), 0, "%s", paths[i]);
+	}
+}
