@@ -70,6 +70,23 @@ const struct step_ops step_up = { up_check, up_apply, up_undo, up_print };
 
 /* ---- the pair ---- */
 
+/*
+ * The MAC address is there from the link's first moment, the alias (for people) comes right after: either says that it
+ * is ours. Without a readable journal the mark in the MAC address is not known.
+ */
+static bool veth_is_ours(const struct tunnelnet *n, const struct rt_link *link)
+{
+	uint8_t mac[6];
+
+	net_mac(n, false, mac);
+	if (n->damaged) {
+		mac[3] = link->mac[3];
+		mac[4] = link->mac[4];
+	}
+	return str_eq(link->kind, "veth") &&
+	       (str_eq(link->alias, n->alias) || memcmp(link->mac, mac, sizeof(mac)) == 0);
+}
+
 static int veth_look(struct tunnelnet *n, struct rt_link *ret)
 {
 	struct rt *host;
@@ -81,7 +98,7 @@ static int veth_look(struct tunnelnet *n, struct rt_link *ret)
 	r = rt_link_get(host, n->veth, ret);
 	if (r < 0)
 		return r;
-	if (!str_eq(ret->alias, n->alias))
+	if (!veth_is_ours(n, ret))
 		return net_error(n, -EEXIST,
 				 "A link named %s exists and nsvpn did not make it; rename or remove it (ip link del %s).",
 				 n->veth, n->veth);
@@ -100,7 +117,8 @@ static int veth_check(struct tunnelnet *n, const struct step *s)
 		return 0;
 	if (r < 0)
 		return r;
-	return net_inside(n, &inside) == 0 && rt_link_get(inside, NET_UPLINK, &inner) == 0;
+	return str_eq(link.alias, n->alias) && net_inside(n, &inside) == 0 &&
+	       rt_link_get(inside, NET_UPLINK, &inner) == 0;
 }
 
 static int veth_undo(struct tunnelnet *n, const struct step *s)
@@ -124,7 +142,6 @@ static int veth_apply(struct tunnelnet *n, const struct step *s)
 	uint8_t host_mac[6], inner_mac[6];
 	struct rt_veth v = {
 		.name = n->veth,
-		.alias = n->alias,
 		.mac = host_mac,
 		.peer_name = NET_UPLINK,
 		.peer_mac = inner_mac,
@@ -140,6 +157,8 @@ static int veth_apply(struct tunnelnet *n, const struct step *s)
 		r = net_host(n, &host);
 	if (r == 0)
 		r = rt_link_add_veth(host, &v);
+	if (r == 0)
+		r = rt_link_set_alias(host, step_ifindex(host, n->veth), n->alias);
 	if (r < 0)
 		return net_error(n, r,
 				 "The veth pair %s - %s cannot be made: %s%s.", n->veth, NET_UPLINK, strerror(-r),

@@ -37,7 +37,10 @@ static void add_neigh(struct plan *p, const struct tunnelnet *n, const char *nam
 	net_mac(n, !inside, s->neigh.mac);
 }
 
-/* Inside a bare /32 or /128, so that no network appears on the link; outside the pair of both. */
+/*
+ * Inside a bare /32 or /128, so that no network appears on the link. Outside the way to the other end comes with the
+ * address: as the peer for IPv4, as a /127 for IPv6 (libnl knows peers for IPv4 only).
+ */
 static void add_addr(struct plan *p, const struct tunnelnet *n, const char *name, bool inside, int family)
 {
 	struct step *s = plan_add(p, &step_addr, name, inside,
@@ -47,8 +50,8 @@ static void add_addr(struct plan *p, const struct tunnelnet *n, const char *name
 
 	s->addr.ifname = inside ? NET_UPLINK : n->veth;
 	s->addr.local.addr = inside ? net_inside_addr(n, family) : net_host_addr(n, family);
-	s->addr.local.len = family == AF_INET ? 32 : 128;
-	if (!inside)
+	s->addr.local.len = family == AF_INET ? 32 : inside ? 128 : 127;
+	if (!inside && family == AF_INET)
 		s->addr.peer = net_inside_addr(n, family);
 	s->addr.flags = (inside ? IFA_F_NOPREFIXROUTE : 0) | (family == AF_INET6 ? IFA_F_NODAD : 0);
 }

@@ -109,7 +109,6 @@ int rt_link_add_veth(struct rt *rt, const struct rt_veth *v)
 	if (!peer)
 		return -ENOMEM;
 	rtnl_link_set_name(l, v->name);
-	rtnl_link_set_ifalias(l, v->alias);
 	rtnl_link_set_name(peer, v->peer_name);
 	rtnl_link_set_ns_fd(peer, v->peer_netns_fd);
 	r = link_set_mac(l, v->mac);
@@ -146,6 +145,20 @@ int rt_link_set_up(struct rt *rt, int index, bool up)
 	struct ifinfomsg info = { .ifi_index = index, .ifi_change = IFF_UP, .ifi_flags = up ? IFF_UP : 0 };
 
 	return rt_write_take(rt, link_message(RTM_NEWLINK, &info));
+}
+
+int rt_link_set_alias(struct rt *rt, int index, const char *alias)
+{
+	struct ifinfomsg info = { .ifi_index = index };
+	struct nl_msg *msg = link_message(RTM_NEWLINK, &info);
+
+	if (!msg)
+		return -ENOMEM;
+	if (nla_put_string(msg, IFLA_IFALIAS, alias) < 0) {
+		nlmsg_free(msg);
+		return -ENOMEM;
+	}
+	return rt_write_take(rt, msg);
 }
 
 int rt_link_set_sizes(struct rt *rt, int index, uint32_t mtu, uint32_t txqlen, uint32_t gso_max_size)
