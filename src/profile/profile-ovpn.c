@@ -293,6 +293,7 @@ static int note_row(struct ovpn_parser *p, const struct ovpn_option *row, unsign
 /* What an unknown word most likely is; the commonest accidents have their own sentence. */
 static int refuse_unknown(struct ovpn_parser *p, const char *name)
 {
+	_cleanup_(freep) char *shown = NULL;
 	const char *near;
 
 	if (str_has_prefix(name, "-----BEGIN") || str_has_prefix(name, "---BEGIN"))
@@ -305,10 +306,13 @@ static int refuse_unknown(struct ovpn_parser *p, const char *name)
 		return ovpn_refuse(p, "this is a web page, not a profile; log in and download the profile again");
 	if (name[0] == '<' && strchr(name, '>'))
 		return ovpn_refuse(p, "a block's tag has to stand alone on its line; move the rest to the next line");
-	near = p->n_refused < HINTS_MAX ? ovpn_option_nearest(name) : NULL;
+	shown = str_escape(name, strlen(name), 40);
+	if (!shown)
+		return -ENOMEM;
+	near = p->n_refused < HINTS_MAX && strlen(name) <= 40 ? ovpn_option_nearest(name) : NULL;
 	if (near)
-		return ovpn_refuse(p, "unknown option; did you mean '%s'?", near);
-	return ovpn_refuse(p, "unknown option; remove line %u, or put `ignore-unknown-option` with its name in front",
+		return ovpn_refuse(p, "unknown option '%s'; did you mean '%s'?", shown, near);
+	return ovpn_refuse(p, "unknown option '%s'; remove line %u, or name it in an `ignore-unknown-option` line", shown,
 			   p->item->line);
 }
 

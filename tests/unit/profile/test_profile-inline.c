@@ -1,0 +1,110 @@
+/* profile-inline.c: the text without its folder means the same, and nothing is smuggled in. */
+#include <errno.h>
+
+#include "sample.h"
+
+static const char pkcs12[] = "0\x82\x01\x00\xff\xfe binary";
+
+static const struct sample_file files[] = {
+	{ "ca.crt", SAMPLE_CERT, 0 },
+	{ "me.crt", "text in front\n-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n", 0 },
+	{ "me key.pem", SAMPLE_PRIVATE, 0 },
+	{ "ta.key", SAMPLE_KEY, 0 },
+	{ "login", "bob\r\npass word\n", 0 },
+	{ "crl.pem", SAMPLE_CRL, 0 },
+	{ "pw", "hush\n", 0 },
+	{ "me.p12", pkcs12, sizeof(pkcs12) - 1 },
+	{ "evil.crt", SAMPLE_CERT " </ca> \nup /x.sh\n", 0 },
+	{ "evil.login", "</auth-user-pass>\nup /x.sh\n", 0 },
+	{ "nul.crt", "a\0b", 3 },
+	{ 0 },
+};
+
+static struct secret *inlined(const char *text)
+{
+	struct secret *s = NULL;
+	char *error = NULL;
+
+	cr_assert_eq(profile_inline_ovpn(text, strlen(text), "x.ovpn", sample_load, (void *)files, &s, &error), 0, "%s", error);
+	return s;
+}
+
+static const char *const texts[] = {
+	SMALL,
+	"client\nremote a\nca ca.crt\ncert me.crt\nkey 'me key.pem'\ntls-auth ta.key 1 # direction\nauth-user-pass login\n"
+	"crl-verify crl.pem\naskpass pw\nverb 3",
+	"client\r\nremote a\r\nca ca.crt\r\npkcs12 me.p12\r\ntls-crypt ta.key\r\n",
+	"client\nkey-direction 0\nca [inline]\n<ca>\n" SAMPLE_CERT "</ca>\n<connection>\nremote a 1\ntls-auth ta.key 1\n"
+	"</connection>\n<connection>\nremote b\n</connection>\nroute 10.0.0.0 255.0.0.0\ndhcp-option DNS 10.0.0.1\n"
+	"pull-filter ignore \"route \"\nsetenv UV_A b\n",
+	"\xef\xbb\xbf" "client\nremote a\nca ca.crt\nca ca.crt\nauth-user-pass stdin",
+};
+
+Test(profile_inline, means_the_same_without_its_folder)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct parsed with = sample_parse(texts[i], strlen(texts[i]), files), without;
+		struct secret *s = inlined(texts[i]);
+		const char *what = NULL;
+		char *error = NULL;
+
+		cr_assert_eq(with.r, 0, "%s", with.error);
+		without = (struct parsed){ 0 };
+		without.r = profile_parse_ovpn(secret_string(s), secret_len(s), "x.ovpn", NULL, NULL, NULL, &without.p, &error);
+		cr_assert_eq(without.r, 0, "%s\n%s", error, secret_string(s));
+		cr_assert(profiles_equal(with.p, without.p, &what), "text %zu differs in %s", i, what);
+		parsed_done(&with);
+		parsed_done(&without);
+		secret_free(s);
+	}
+}
+
+Test(profile_inline, is_stable)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct secret *once = inlined(texts[i]), *twice = inlined(secret_string(once));
+
+		cr_assert_eq(secret_len(once), secret_len(twice), "text %zu", i);
+		cr_assert_str_eq(secret_string(once), secret_string(twice));
+		secret_free(once);
+		secret_free(twice);
+	}
+}
+
+Test(profile_inline, refuses_files_that_would_leave_their_block)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{ "client\nca evil.crt\n", "x.ovpn:2: `ca evil.crt`: the file holds a closing tag" },
+		{ "auth-user-pass evil.login\n", "closing tag" },
+		{ "ca nul.crt\n", "not a text file" },
+		{ "ca none.crt\n", "`ca none.crt`: cannot read the file (No such file or directory)" },
+		{ "<ca>\nx\n", "x.ovpn:1: <ca> is never closed" },
+		{ "x \"\n", "never closed" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct secret *s = NULL;
+		_cleanup_(freep) char *error = NULL;
+		int r = profile_inline_ovpn(cases[i].text, strlen(cases[i].text), "x.ovpn", sample_load, (void *)files, &s, &error);
+
+		cr_assert_eq(r, -EINVAL, "%s", cases[i].text);
+		cr_assert_null(s);
+		cr_assert(strstr(error, cases[i].want), "%s", error);
+	}
+}
+
+Test(profile_inline, lists_the_files_once_and_in_order)
+{
+	_cleanup_(strv_freep) char **v = NULL;
+	static const char text[] = "ca ca.crt\ncert \"my cert\"\nkey k\nca ca.crt\nlog /x\nup /x.sh\nauth-user-pass\n"
+				   "tls-auth [inline] 1\nauth-user-pass stdin\nhttp-proxy p 1 pass\nx \"broken\ntls-crypt tc\n"
+				   "<connection>\ntls-auth in-block 1\n</connection>\n<ca>\nkey not-a-line\n</ca>\n";
+	static const char *const want[] = { "ca.crt", "my cert", "k", "tc", "in-block" };
+
+	cr_assert_eq(profile_files_ovpn(text, sizeof(text) - 1, &v), 0);
+	cr_assert_eq(strv_len(v), ARRAY_SIZE(want));
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++)
+		cr_assert_str_eq(v[i], want[i]);
+}

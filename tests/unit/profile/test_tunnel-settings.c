@@ -1,0 +1,85 @@
+/* tunnel-settings.c: keys, mistakes with line and column, and the manual page that lists the same keys. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/fd.h"
+#include "profile/tunnel-settings.h"
+#include "sample.h"
+
+Test(tunnel_settings, reads_every_key)
+{
+	static const char text[] = "# comment\r\n[Tunnel]\r\nUplink = socket\r\nAutostart=yes\nDNS=9.9.9.9  2620:fe::fe\n"
+				   "DefaultRoute=no\n";
+	struct tunnel_settings s;
+	char *error = NULL;
+
+	cr_assert_eq(tunnel_settings_parse(text, sizeof(text) - 1, "s.conf", &s, &error), 0, "%s", error);
+	cr_assert_eq(s.uplink, UPLINK_SOCKET);
+	cr_assert(s.autostart);
+	cr_assert_eq(s.n_dns, 2);
+	cr_assert_eq(s.dns[1].family, AF_INET6);
+	cr_assert_eq(s.default_route, DEFAULT_ROUTE_NO);
+	tunnel_settings_done(&s);
+	cr_assert_eq(tunnel_settings_parse("", 0, "s.conf", &s, &error), 0);
+	cr_assert_eq(s.uplink, UPLINK_VETH);
+	cr_assert_eq(s.default_route, DEFAULT_ROUTE_AUTO);
+}
+
+static const struct {
+	const char *text, *want;
+} bads[] = {
+	{ "[Tunnel]\n  Uplnk=veth\n", "s.conf:2:3: unknown key 'Uplnk' in [Tunnel]; did you mean 'Uplink'?" },
+	{ "[Tunnel]\nqqqqqqqqqqqq=1\n", "s.conf:2:1: unknown key 'qqqqqqqqqqqq' in [Tunnel]; nsvpn.conf(5)" },
+	{ "Uplink=veth\n", "s.conf:1:1: key 'Uplink' stands before any section" },
+	{ "[Tunel]\nUplink=veth\n", "unknown section [Tunel]" },
+	{ "[Tunnel]\nUplink=bridge\n", "s.conf:2:1: 'bridge' is no value for Uplink= in [Tunnel]; give veth or socket" },
+	{ "[Tunnel]\nUplink=\n", "veth or socket" },
+	{ "[Tunnel]\nAutostart=maybe\n", "yes or no" },
+	{ "[Tunnel]\nDefaultRoute=sometimes\n", "auto, yes or no" },
+	{ "[Tunnel]\nDNS=\n", "addresses of name servers" },
+	{ "[Tunnel]\nDNS=dns.example\n", "addresses of name servers" },
+	{ "[Tunnel]\nDNS=127.0.0.53\n", "addresses of name servers" },
+	{ "[Tunnel]\nDNS=1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 1.1.1.5 1.1.1.6 1.1.1.7 1.1.1.8 1.1.1.9\n", "1 to 8" },
+	{ "[Tunnel]\nVia=other\n", "s.conf:2:1: Via= in [Tunnel] is not supported yet" },
+	{ "[Access]\nUsers=bob\n", "Users= in [Access] is not supported yet" },
+	{ "[Access]\nGroups=x\n", "not supported yet" },
+	{ "[Exceptions]\nAllow=192.168.0.0/16\n", "not supported yet" },
+	{ "[Exceptions]\nPublish=tcp:8080\n", "not supported yet" },
+	{ "[Tunnel\n", "s.conf:1:" },
+	{ "[Tunnel]\nUplink\n", "s.conf:2:" },
+	{ "[Tunnel]\nUplink=ve\x01th\n", "s.conf:2:" },
+};
+
+Test(tunnel_settings, refuses_with_line_and_column)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(bads); i++) {
+		struct tunnel_settings s = { .n_dns = 77 };
+		_cleanup_(freep) char *error = NULL;
+
+		cr_assert_eq(tunnel_settings_parse(bads[i].text, strlen(bads[i].text), "s.conf", &s, &error), -EINVAL, "%s",
+			     bads[i].text);
+		cr_assert(strstr(error, bads[i].want), "%s\nwanted %s", error, bads[i].want);
+		cr_assert_eq(s.n_dns, 77, "output touched");
+	}
+}
+
+/* Each key stands in the page as "\fBKey=\fR" below its section's heading; and the page has no other. */
+Test(tunnel_settings, manual_page_lists_the_same_keys)
+{
+	_cleanup_(freep) char *page = NULL;
+	size_t n, len, listed = 0;
+	const struct tunnel_key *keys = tunnel_settings_keys(&n);
+
+	if (file_read(AT_FDCWD, "src/man/nsvpn.conf.5", 1 << 20, &page, &len) == -ENOENT)
+		cr_skip_test("not started in the source tree, so the manual page is not at hand");
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_(freep) char *entry = str_format("\\fB%s=\\fR", keys[i].key);
+		_cleanup_(freep) char *heading = str_format("[%s]", keys[i].section);
+
+		cr_assert(strstr(page, entry), "%s is not in the manual page", keys[i].key);
+		cr_assert(strstr(page, heading), "%s", heading);
+	}
+	for (const char *s = page; (s = strstr(s, "=\\fR")); s++)
+		listed++;
+	cr_assert_eq(listed, n, "the manual page lists %zu keys, the table %zu", listed, n);
+}
