@@ -249,8 +249,8 @@ static void put_req_state(struct wire *w, struct ipc_msg *m)
 static void put_req_stats(struct wire *w, struct ipc_msg *m)
 {
 	struct ipc_req_stats *s = &m->req_stats;
-	uint64_t *const fields[] = { &s->rx_bytes,   &s->tx_bytes,   &s->rx_packets, &s->tx_packets,    &s->rx_dropped,
-				     &s->tx_dropped, &s->replayed,   &s->auth_failed, &s->last_handshake };
+	uint64_t *const fields[] = { &s->rx_bytes,   &s->tx_bytes, &s->rx_packets,  &s->tx_packets,    &s->rx_dropped,
+				     &s->tx_dropped, &s->replayed, &s->auth_failed, &s->last_handshake };
 
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
 		put_u64(w, fields[i]);
@@ -278,20 +278,13 @@ static const struct {
 	enum ipc_type type;
 	void (*put)(struct wire *w, struct ipc_msg *m);
 } types[] = {
-	{ IPC_CMD_START, put_start },
-	{ IPC_ANS_SOCKET, put_ans_socket },
-	{ IPC_ANS_SETTINGS, put_ans_settings },
-	{ IPC_ANS_AUTH, put_ans_auth },
-	{ IPC_CMD_STOP, put_nothing },
-	{ IPC_CMD_STATS, put_nothing },
-	{ IPC_CMD_RECONNECT, put_nothing },
-	{ IPC_REQ_HELLO, put_nothing },
-	{ IPC_REQ_SOCKET, put_req_socket },
-	{ IPC_REQ_SETTINGS, put_req_settings },
-	{ IPC_REQ_AUTH, put_req_auth },
-	{ IPC_REQ_STATE, put_req_state },
-	{ IPC_REQ_STATS, put_req_stats },
-	{ IPC_REQ_LOG, put_req_log },
+	{ IPC_CMD_START, put_start },		{ IPC_ANS_SOCKET, put_ans_socket },
+	{ IPC_ANS_SETTINGS, put_ans_settings }, { IPC_ANS_AUTH, put_ans_auth },
+	{ IPC_CMD_STOP, put_nothing },		{ IPC_CMD_STATS, put_nothing },
+	{ IPC_CMD_RECONNECT, put_nothing },	{ IPC_REQ_HELLO, put_nothing },
+	{ IPC_REQ_SOCKET, put_req_socket },	{ IPC_REQ_SETTINGS, put_req_settings },
+	{ IPC_REQ_AUTH, put_req_auth },		{ IPC_REQ_STATE, put_req_state },
+	{ IPC_REQ_STATS, put_req_stats },	{ IPC_REQ_LOG, put_req_log },
 	{ IPC_REQ_FAILED, put_req_failed },
 };
 

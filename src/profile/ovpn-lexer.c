@@ -56,16 +56,15 @@ static int take_word(const char *line, size_t len, size_t *pos, char **out, cons
 			}
 			state = WORD_BARE;
 		} else if ((state == WORD_BARE && !escaped && is_blank(c)) ||
-			   (state == WORD_DOUBLE && !escaped && c == '"') ||
-			   (state == WORD_SINGLE && c == '\'')) {
+			   (state == WORD_DOUBLE && !escaped && c == '"') || (state == WORD_SINGLE && c == '\'')) {
 			*o++ = '\0';
 			*out = o;
 			*pos = i + 1;
 			return 1;
 		}
 		if (is_control(c)) {
-			*ret_why = c == '\r' ? "a carriage return in the middle; save the file with ordinary line ends" :
-					       "a control character in a value; remove it";
+			*ret_why = c == '\r' ? "a carriage return in the middle; save the file with ordinary line ends"
+					     : "a control character in a value; remove it";
 			return -EINVAL;
 		}
 		*o++ = c;
@@ -228,7 +227,8 @@ static int take_block(struct ovpn_lexer *lx, struct ovpn_item *item)
 
 		if (!take_line(lx, &s, &len)) {
 			item->end = lx->pos;
-			return mistake(lx, "<%s> is never closed; the file is cut off, or a line </%s> is missing", tag, tag);
+			return mistake(lx, "<%s> is never closed; the file is cut off, or a line </%s> is missing", tag,
+				       tag);
 		}
 		if (!closes(s, len, tag, &rest, &rest_len))
 			continue;
@@ -315,7 +315,8 @@ int ovpn_lexer_next(struct ovpn_lexer *lx, struct ovpn_item *ret)
 	if (lx->connection) {
 		*ret = (struct ovpn_item){ .line = lx->connection, .start = lx->pos, .end = lx->pos };
 		lx->connection = 0;
-		return mistake(lx, "<connection> is never closed; the file is cut off, or a line </connection> is missing");
+		return mistake(lx,
+			       "<connection> is never closed; the file is cut off, or a line </connection> is missing");
 	}
 	return 0;
 }

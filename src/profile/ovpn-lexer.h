@@ -17,17 +17,17 @@
 #define OVPN_WORDS_MAX 17 /* the option and 16 values */
 
 enum ovpn_item_kind {
-	OVPN_ITEM_OPTION,         /* words */
-	OVPN_ITEM_BLOCK,          /* words[0] is the tag, block its text */
-	OVPN_ITEM_CONNECTION,     /* <connection> */
+	OVPN_ITEM_OPTION,	  /* words */
+	OVPN_ITEM_BLOCK,	  /* words[0] is the tag, block its text */
+	OVPN_ITEM_CONNECTION,	  /* <connection> */
 	OVPN_ITEM_CONNECTION_END, /* </connection> */
-	OVPN_ITEM_STRAY_END,      /* a closing tag that closes nothing; words[0] is it */
+	OVPN_ITEM_STRAY_END,	  /* a closing tag that closes nothing; words[0] is it */
 };
 
 struct ovpn_item {
 	enum ovpn_item_kind kind;
 	unsigned line;
-	size_t start, end;           /* bytes of the text, whole lines */
+	size_t start, end;		 /* bytes of the text, whole lines */
 	char *words[OVPN_WORDS_MAX + 1]; /* NULL-terminated, no control characters, UTF-8; valid until the next call */
 	unsigned n_words;
 	const char *block; /* borrowed from the text */
@@ -40,7 +40,7 @@ struct ovpn_lexer {
 	unsigned line;
 	char *buf; /* words of the current item */
 	size_t cap;
-	char *error; /* after -EINVAL: cause and remedy, without file and line */
+	char *error;	     /* after -EINVAL: cause and remedy, without file and line */
 	unsigned connection; /* line of the open <connection>, 0: none */
 };
 

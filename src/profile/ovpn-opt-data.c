@@ -29,16 +29,35 @@ static const struct {
 static const struct {
 	const char *word, *name;
 } digests[] = {
-	{ "SHA1", "sha1" },           { "SHA", "sha1" },            { "SHA-1", "sha1" },
-	{ "RSA-SHA1", "sha1" },       { "SHA224", "sha224" },       { "SHA256", "sha256" },
-	{ "SHA384", "sha384" },       { "SHA512", "sha512" },       { "SHA-224", "sha224" },
-	{ "SHA-256", "sha256" },      { "SHA-384", "sha384" },      { "SHA-512", "sha512" },
-	{ "SHA2-224", "sha224" },     { "SHA2-256", "sha256" },     { "SHA2-384", "sha384" },
-	{ "SHA2-512", "sha512" },     { "RSA-SHA224", "sha224" },   { "RSA-SHA256", "sha256" },
-	{ "RSA-SHA384", "sha384" },   { "RSA-SHA512", "sha512" },   { "SHA512-256", "sha512-256" },
-	{ "SHA3-224", "sha3-224" },   { "SHA3-256", "sha3-256" },   { "SHA3-384", "sha3-384" },
-	{ "SHA3-512", "sha3-512" },   { "BLAKE2b512", "blake2b512" }, { "BLAKE2s256", "blake2s256" },
-	{ "MD5", "md5" },             { "RIPEMD160", "ripemd160" },
+	{ "SHA1", "sha1" },
+	{ "SHA", "sha1" },
+	{ "SHA-1", "sha1" },
+	{ "RSA-SHA1", "sha1" },
+	{ "SHA224", "sha224" },
+	{ "SHA256", "sha256" },
+	{ "SHA384", "sha384" },
+	{ "SHA512", "sha512" },
+	{ "SHA-224", "sha224" },
+	{ "SHA-256", "sha256" },
+	{ "SHA-384", "sha384" },
+	{ "SHA-512", "sha512" },
+	{ "SHA2-224", "sha224" },
+	{ "SHA2-256", "sha256" },
+	{ "SHA2-384", "sha384" },
+	{ "SHA2-512", "sha512" },
+	{ "RSA-SHA224", "sha224" },
+	{ "RSA-SHA256", "sha256" },
+	{ "RSA-SHA384", "sha384" },
+	{ "RSA-SHA512", "sha512" },
+	{ "SHA512-256", "sha512-256" },
+	{ "SHA3-224", "sha3-224" },
+	{ "SHA3-256", "sha3-256" },
+	{ "SHA3-384", "sha3-384" },
+	{ "SHA3-512", "sha3-512" },
+	{ "BLAKE2b512", "blake2b512" },
+	{ "BLAKE2s256", "blake2s256" },
+	{ "MD5", "md5" },
+	{ "RIPEMD160", "ripemd160" },
 };
 
 /* Canonical name of a cipher that we have, else NULL. */
@@ -53,11 +72,14 @@ static const char *find_cipher(const char *s)
 /* The form of a cipher that OpenVPN knows and we have not: CBC and older modes, other key sizes, none. */
 static bool is_other_cipher(const char *s)
 {
-	static const char *const suffix[] = { "-CBC", "-CFB", "-CFB1", "-CFB8", "-OFB", "-CTR", "-ECB", "-GCM", "-CCM" };
-	static const char *const family[] = { "AES-128-", "AES-192-", "AES-256-", "BF-", "DES-", "DES-EDE-", "DES-EDE3-",
-					      "DESX-", "CAST5-", "RC2-", "RC2-40-", "RC2-64-", "IDEA-", "SEED-", "SM4-",
-					      "CAMELLIA-128-", "CAMELLIA-192-", "CAMELLIA-256-", "ARIA-128-",
-					      "ARIA-192-", "ARIA-256-" };
+	static const char *const suffix[] = {
+		"-CBC", "-CFB", "-CFB1", "-CFB8", "-OFB", "-CTR", "-ECB", "-GCM", "-CCM"
+	};
+	static const char *const family[] = {
+		"AES-128-", "AES-192-",	     "AES-256-",      "BF-",	       "DES-",	    "DES-EDE-",	 "DES-EDE3-",
+		"DESX-",    "CAST5-",	     "RC2-",	      "RC2-40-",       "RC2-64-",   "IDEA-",	 "SEED-",
+		"SM4-",	    "CAMELLIA-128-", "CAMELLIA-192-", "CAMELLIA-256-", "ARIA-128-", "ARIA-192-", "ARIA-256-"
+	};
 	char name[32];
 
 	if (str_ieq(s, "none") || str_ieq(s, "id-aes192-GCM"))
@@ -74,7 +96,8 @@ static bool is_other_cipher(const char *s)
 
 static int refuse_cipher(struct ovpn_parser *p, const char *s)
 {
-	static const char *const names[] = { "AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305", "AES-256-CBC", "AES-128-CBC" };
+	static const char *const names[] = { "AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305", "AES-256-CBC",
+					     "AES-128-CBC" };
 	_cleanup_(freep) char *shown = str_escape(s, strlen(s), 40);
 	const char *near = str_nearest(s, names, ARRAY_SIZE(names));
 
@@ -199,7 +222,8 @@ int ovpn_opt_data_ciphers(struct ovpn_parser *p, const struct ovpn_item *it)
 			return r;
 	}
 	if (!list)
-		return ovpn_refuse(p, "none of these ciphers is supported; ask the provider for a profile with AES-256-GCM");
+		return ovpn_refuse(
+			p, "none of these ciphers is supported; ask the provider for a profile with AES-256-GCM");
 	free(p->o->ciphers);
 	p->o->ciphers = TAKE_PTR(list);
 	return ovpn_note(p, FATE_HONOURED, "offers %s", p->o->ciphers);
@@ -240,8 +264,8 @@ int ovpn_opt_compress(struct ovpn_parser *p, const struct ovpn_item *it)
 	static const struct {
 		const char *word;
 		enum framing framing;
-	} words[] = { { "", FRAMING_SWAP },      { "stub", FRAMING_SWAP },	{ "lz4", FRAMING_SWAP },
-		      { "lzo", FRAMING_LZO },    { "stub-v2", FRAMING_STUB_V2 }, { "lz4-v2", FRAMING_STUB_V2 } };
+	} words[] = { { "", FRAMING_SWAP },   { "stub", FRAMING_SWAP },	      { "lz4", FRAMING_SWAP },
+		      { "lzo", FRAMING_LZO }, { "stub-v2", FRAMING_STUB_V2 }, { "lz4-v2", FRAMING_STUB_V2 } };
 	const char *s = it->n_words > 1 ? it->words[1] : "";
 
 	if (str_eq(s, "migrate"))
@@ -252,8 +276,9 @@ int ovpn_opt_compress(struct ovpn_parser *p, const struct ovpn_item *it)
 		p->o->framing = words[i].framing;
 		p->o->lzo_option = true;
 		if (str_has_prefix(s, "lz4"))
-			return ovpn_note(p, FATE_HONOURED,
-					 "the format is kept, nothing is compressed; LZ4 packets of the server are dropped");
+			return ovpn_note(
+				p, FATE_HONOURED,
+				"the format is kept, nothing is compressed; LZ4 packets of the server are dropped");
 		return 0;
 	}
 	return ovpn_refuse(p, "unknown algorithm; use stub-v2, or ask the provider for a profile without compression");
@@ -263,8 +288,9 @@ int ovpn_opt_fragment(struct ovpn_parser *p, const struct ovpn_item *it)
 {
 	if (str_eq(it->words[1], "0"))
 		return ovpn_note(p, FATE_IGNORED, "0 means off, as it is");
-	return ovpn_refuse(p, "OpenVPN's own fragments are not supported yet and both sides must agree on them; ask the "
-			      "provider for a profile without `fragment`");
+	return ovpn_refuse(p,
+			   "OpenVPN's own fragments are not supported yet and both sides must agree on them; ask the "
+			   "provider for a profile without `fragment`");
 }
 
 int ovpn_opt_key_method(struct ovpn_parser *p, const struct ovpn_item *it)
@@ -350,6 +376,7 @@ int ovpn_finish_data(struct ovpn_parser *p)
 	o->cipher_fallback = p->cipher_fallback ? TAKE_PTR(p->cipher_fallback) : TAKE_PTR(p->cipher);
 	if (p->auth_none_line && o->wrap == CONTROL_WRAP_TLS_AUTH)
 		return ovpn_refuse_at(p, p->auth_none_line, "auth none",
-				      "tls-auth needs a digest; name the server's, or remove line %u", p->auth_none_line);
+				      "tls-auth needs a digest; name the server's, or remove line %u",
+				      p->auth_none_line);
 	return 0;
 }

@@ -83,8 +83,10 @@ static int load_credentials(struct ovpn_parser *p, const struct ovpn_item *it, s
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0)
-		return ovpn_refuse(p, "cannot read '%s' (%s); write user name and password into it (two lines, mode 600), "
-				      "or remove '%s' from line %u to be asked", shown, strerror(-r), shown, it->line);
+		return ovpn_refuse(p,
+				   "cannot read '%s' (%s); write user name and password into it (two lines, mode 600), "
+				   "or remove '%s' from line %u to be asked",
+				   shown, strerror(-r), shown, it->line);
 	return 1;
 }
 
@@ -96,8 +98,10 @@ int ovpn_opt_auth_user_pass(struct ovpn_parser *p, const struct ovpn_item *it)
 	char *file = NULL;
 	int r;
 
-	if (it->kind == OVPN_ITEM_OPTION && (it->n_words > 2 || (it->n_words == 2 && str_eq(it->words[1], "username-only"))))
-		return ovpn_refuse(p, "only a user name and no password is not supported yet; take away what follows the file");
+	if (it->kind == OVPN_ITEM_OPTION &&
+	    (it->n_words > 2 || (it->n_words == 2 && str_eq(it->words[1], "username-only"))))
+		return ovpn_refuse(
+			p, "only a user name and no password is not supported yet; take away what follows the file");
 	o->auth_user_pass = true;
 	if (it->kind == OVPN_ITEM_OPTION && (it->n_words == 1 || str_eq(it->words[1], "stdin"))) {
 		/* A bare line does not undo a block or file that stood before it. */
@@ -266,7 +270,8 @@ static int add_ui_ver(struct ovpn_parser *p, const struct ovpn_item *it)
 
 	if (strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name) ||
 	    strlen(name) > 64 || strlen(value) > 256)
-		return ovpn_refuse(p, "the name may hold letters, digits and _ and the value 256 bytes; correct line %u",
+		return ovpn_refuse(p,
+				   "the name may hold letters, digits and _ and the value 256 bytes; correct line %u",
 				   it->line);
 	if (strv_len(p->o->ui_ver) == UI_VER_MAX)
 		return ovpn_refuse(p, "more than %d such lines; remove some", UI_VER_MAX);
@@ -287,7 +292,8 @@ int ovpn_opt_setenv(struct ovpn_parser *p, const struct ovpn_item *it)
 	if (str_eq(name, "FORWARD_COMPATIBLE"))
 		return ovpn_note(p, FATE_HONOURED, "unknown options are ignored with a note");
 	if (str_eq(name, "CLIENT_CERT"))
-		return ovpn_note(p, FATE_HONOURED, "whether there is a client certificate is seen from the file itself");
+		return ovpn_note(p, FATE_HONOURED,
+				 "whether there is a client certificate is seen from the file itself");
 	if (str_eq(name, "IV_GUI_VER") || (str_has_prefix(name, "UV_") && name[3]))
 		return add_ui_ver(p, it);
 	return ovpn_note(p, FATE_IGNORED, "sets the environment of scripts, and nsvpn runs none");
@@ -297,7 +303,8 @@ int ovpn_opt_ignore_unknown(struct ovpn_parser *p, const struct ovpn_item *it)
 {
 	for (unsigned i = 1; i < it->n_words; i++)
 		if (ovpn_option_find(it->words[i]))
-			return ovpn_note(p, FATE_HONOURED,
-					 "those of these options that are known keep their meaning, the others are ignored");
+			return ovpn_note(
+				p, FATE_HONOURED,
+				"those of these options that are known keep their meaning, the others are ignored");
 	return 0;
 }

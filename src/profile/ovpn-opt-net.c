@@ -43,7 +43,10 @@ static int parse_address(struct ovpn_parser *p, const char *s, int family, struc
 	if (!shown)
 		return -ENOMEM;
 	return ovpn_refuse(p, "'%s' is not an %s address; correct line %u", shown,
-			   family == AF_INET ? "IPv4" : family == AF_INET6 ? "IPv6" : "IP", p->item->line);
+			   family == AF_INET	? "IPv4"
+			   : family == AF_INET6 ? "IPv6"
+						: "IP",
+			   p->item->line);
 }
 
 int ovpn_opt_ifconfig(struct ovpn_parser *p, const struct ovpn_item *it)
@@ -90,7 +93,8 @@ static int add_route(struct ovpn_parser *p, const struct inprefix *prefix)
 	struct inprefix *v;
 
 	if (o->n_routes == SETTINGS_ROUTES_MAX)
-		return ovpn_refuse(p, "more than %d routes; sum them up, or use `redirect-gateway`", SETTINGS_ROUTES_MAX);
+		return ovpn_refuse(p, "more than %d routes; sum them up, or use `redirect-gateway`",
+				   SETTINGS_ROUTES_MAX);
 	v = realloc(o->routes, (o->n_routes + 1) * sizeof(*v));
 	if (!v)
 		return -ENOMEM;
@@ -107,7 +111,8 @@ static int check_gateway(struct ovpn_parser *p, const char *s, int family)
 	int r;
 
 	if (str_eq(s, "net_gateway") || str_eq(s, "net_gateway_ipv6"))
-		return ovpn_note(p, FATE_IGNORED, "would lead around the tunnel, which has no meaning inside it; dropped");
+		return ovpn_note(p, FATE_IGNORED,
+				 "would lead around the tunnel, which has no meaning inside it; dropped");
 	if (str_eq(s, "default") || str_eq(s, "vpn_gateway") || str_eq(s, "remote_host") || str_eq(s, "dhcp"))
 		return 1;
 	r = parse_address(p, s, family, &a);
@@ -120,8 +125,10 @@ static int refuse_route_name(struct ovpn_parser *p, const char *s)
 
 	if (!shown)
 		return -ENOMEM;
-	return ovpn_refuse(p, "'%s' is not an address, and a name could not be looked up safely before the tunnel is up; "
-			      "write its address", shown);
+	return ovpn_refuse(p,
+			   "'%s' is not an address, and a name could not be looked up safely before the tunnel is up; "
+			   "write its address",
+			   shown);
 }
 
 int ovpn_opt_route(struct ovpn_parser *p, const struct ovpn_item *it)
@@ -142,7 +149,8 @@ int ovpn_opt_route(struct ovpn_parser *p, const struct ovpn_item *it)
 			return r;
 	}
 	if (str_eq(it->words[1], "remote_host") || str_eq(it->words[1], "net_gateway"))
-		return ovpn_note(p, FATE_IGNORED, "the way to the server is not a matter of the programs inside; dropped");
+		return ovpn_note(p, FATE_IGNORED,
+				 "the way to the server is not a matter of the programs inside; dropped");
 	if (str_eq(it->words[1], "vpn_gateway"))
 		return ovpn_note(p, FATE_IGNORED, "the gateway is reached through the tunnel device in any case");
 	if (inaddr_parse(it->words[1], &prefix.addr) < 0)
@@ -184,7 +192,8 @@ int ovpn_opt_route_ipv6(struct ovpn_parser *p, const struct ovpn_item *it)
 
 static int redirect_flags(struct ovpn_parser *p, const struct ovpn_item *it, unsigned *ret)
 {
-	static const char *const without_effect[] = { "local", "autolocal", "def1", "bypass-dhcp", "bypass-dns", "block-local" };
+	static const char *const without_effect[] = { "local",	     "autolocal",  "def1",
+						      "bypass-dhcp", "bypass-dns", "block-local" };
 	_cleanup_(freep) char *shown = NULL;
 	unsigned flags = 0;
 
@@ -203,8 +212,10 @@ static int redirect_flags(struct ovpn_parser *p, const struct ovpn_item *it, uns
 		shown = str_escape(it->words[i], strlen(it->words[i]), 40);
 		if (!shown)
 			return -ENOMEM;
-		return ovpn_refuse(p, "unknown flag '%s'; the flags are def1, ipv6, !ipv4, local, autolocal, bypass-dhcp, "
-				      "bypass-dns and block-local", shown);
+		return ovpn_refuse(p,
+				   "unknown flag '%s'; the flags are def1, ipv6, !ipv4, local, autolocal, bypass-dhcp, "
+				   "bypass-dns and block-local",
+				   shown);
 	}
 	*ret = flags;
 	return 0;
@@ -234,12 +245,14 @@ int ovpn_opt_redirect_private(struct ovpn_parser *p, const struct ovpn_item *it)
 static int add_dns(struct ovpn_parser *p, struct inaddr *v, unsigned *n, const struct inaddr *a)
 {
 	if (inaddr_is_special(a))
-		return ovpn_refuse(p, "this address cannot be a name server inside the tunnel; remove line %u", p->item->line);
+		return ovpn_refuse(p, "this address cannot be a name server inside the tunnel; remove line %u",
+				   p->item->line);
 	for (unsigned i = 0; i < *n; i++)
 		if (inaddr_eq(&v[i], a))
 			return 0;
 	if (*n == SETTINGS_DNS_MAX)
-		return ovpn_note(p, FATE_IGNORED, "more than %d name servers; the first ones are used", SETTINGS_DNS_MAX);
+		return ovpn_note(p, FATE_IGNORED, "more than %d name servers; the first ones are used",
+				 SETTINGS_DNS_MAX);
 	v[(*n)++] = *a;
 	return 0;
 }
@@ -311,7 +324,8 @@ static int dns_address(struct ovpn_parser *p, struct ovpn_dns_server *server, co
 		return parse_address(p, s, AF_UNSPEC, &e.addr);
 	if (e.port != DNS_PORT) {
 		server->unusable = true;
-		return ovpn_note(p, FATE_IGNORED, "a name server on port %u cannot be used by ordinary programs", e.port);
+		return ovpn_note(p, FATE_IGNORED, "a name server on port %u cannot be used by ordinary programs",
+				 e.port);
 	}
 	r = add_dns(p, server->addrs, &server->n_addrs, &e.addr);
 	return r;
@@ -339,13 +353,15 @@ static int dns_server_option(struct ovpn_parser *p, const struct ovpn_item *it)
 		if (str_ieq(it->words[4], "plain"))
 			return 0;
 		server->unusable = true;
-		return ovpn_note(p, FATE_IGNORED, "encrypted name service is not supported yet; this server is not used");
+		return ovpn_note(p, FATE_IGNORED,
+				 "encrypted name service is not supported yet; this server is not used");
 	}
 	if (str_eq(it->words[3], "resolve-domains"))
 		return ovpn_note(p, FATE_IGNORED, "all names go to the tunnel's servers, not these domains only");
 	if (str_eq(it->words[3], "dnssec") || str_eq(it->words[3], "sni"))
 		return ovpn_note(p, FATE_IGNORED, "no effect on ordinary programs");
-	return ovpn_refuse(p, "unknown property of a name server; known are address, resolve-domains, dnssec, transport, sni");
+	return ovpn_refuse(
+		p, "unknown property of a name server; known are address, resolve-domains, dnssec, transport, sni");
 }
 
 int ovpn_opt_dns(struct ovpn_parser *p, const struct ovpn_item *it)
@@ -367,7 +383,8 @@ int ovpn_opt_dns_updown(struct ovpn_parser *p, const struct ovpn_item *it)
 {
 	if (it->n_words == 2 && (str_eq(it->words[1], "disable") || str_eq(it->words[1], "force")))
 		return ovpn_note(p, FATE_IGNORED, "nsvpn writes the name servers itself");
-	return ovpn_refuse(p, "nsvpn never runs a program from a profile; remove line %u, names are set without it", it->line);
+	return ovpn_refuse(p, "nsvpn never runs a program from a profile; remove line %u, names are set without it",
+			   it->line);
 }
 
 int ovpn_opt_pull_filter(struct ovpn_parser *p, const struct ovpn_item *it)

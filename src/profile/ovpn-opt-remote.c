@@ -22,9 +22,9 @@ struct proto_word {
 };
 
 static const struct proto_word proto_words[] = {
-	{ "udp", TRANSPORT_UDP, AF_UNSPEC },       { "udp4", TRANSPORT_UDP, AF_INET },
-	{ "udp6", TRANSPORT_UDP, AF_INET6 },       { "tcp", TRANSPORT_TCP, AF_UNSPEC },
-	{ "tcp4", TRANSPORT_TCP, AF_INET },        { "tcp6", TRANSPORT_TCP, AF_INET6 },
+	{ "udp", TRANSPORT_UDP, AF_UNSPEC },	    { "udp4", TRANSPORT_UDP, AF_INET },
+	{ "udp6", TRANSPORT_UDP, AF_INET6 },	    { "tcp", TRANSPORT_TCP, AF_UNSPEC },
+	{ "tcp4", TRANSPORT_TCP, AF_INET },	    { "tcp6", TRANSPORT_TCP, AF_INET6 },
 	{ "tcp-client", TRANSPORT_TCP, AF_UNSPEC }, { "tcp4-client", TRANSPORT_TCP, AF_INET },
 	{ "tcp6-client", TRANSPORT_TCP, AF_INET6 },
 };
@@ -39,7 +39,8 @@ static int parse_proto(struct ovpn_parser *p, const char *s, const struct proto_
 			return 0;
 		}
 	if (str_ieq(s, "tcp-server") || str_ieq(s, "tcp4-server") || str_ieq(s, "tcp6-server"))
-		return ovpn_refuse(p, "a server's protocol, so this is not a client profile; ask for the client's file");
+		return ovpn_refuse(p,
+				   "a server's protocol, so this is not a client profile; ask for the client's file");
 	shown = str_escape(s, strlen(s), 40);
 	if (!shown)
 		return -ENOMEM;
@@ -272,7 +273,8 @@ static int check_role(struct ovpn_parser *p)
 	if (p->dev_line && !p->dev_is_tun && !p->dev_type_is_tun)
 		r = ovpn_refuse_at(p, p->dev_line, "dev", "not a tun device; write `dev tun` or add `dev-type tun`");
 	if (r != -ENOMEM && !p->client_line && p->n_lines > 0 && !p->error)
-		r = ovpn_refuse_at(p, 0, NULL, "has no `client` line, so it is not a client profile; ask for the client's file");
+		r = ovpn_refuse_at(p, 0, NULL,
+				   "has no `client` line, so it is not a client profile; ask for the client's file");
 	return r;
 }
 
@@ -306,8 +308,9 @@ int ovpn_finish_remotes(struct ovpn_parser *p)
 		return r;
 	n_udp = count_udp(p, &tcp_line);
 	if (!n_udp && tcp_line)
-		return ovpn_refuse_at(p, tcp_line, "remote",
-				      "every server is TCP, which is not supported yet; ask the provider for a UDP profile");
+		return ovpn_refuse_at(
+			p, tcp_line, "remote",
+			"every server is TCP, which is not supported yet; ask the provider for a UDP profile");
 	if (!n_udp)
 		return 0; /* profile_verify() has the words */
 	p->profile->remotes = calloc(n_udp, sizeof(*p->profile->remotes));
@@ -323,8 +326,11 @@ int ovpn_finish_remotes(struct ovpn_parser *p)
 			r = drop(p, from, "TCP is not supported yet; using the file's UDP servers");
 		else
 			p->profile->remotes[p->profile->n_remotes++] = (struct remote){
-				.host = TAKE_PTR(from->host), .port = from->port, .transport = from->transport,
-				.family = from->family, .line = from->line,
+				.host = TAKE_PTR(from->host),
+				.port = from->port,
+				.transport = from->transport,
+				.family = from->family,
+				.line = from->line,
 			};
 		if (r < 0)
 			return r;

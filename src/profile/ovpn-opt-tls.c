@@ -38,9 +38,11 @@ static int load_pem(struct ovpn_parser *p, const struct ovpn_item *it, const cha
 	if (r <= 0)
 		return r;
 	if (memchr(secret_bytes(text), 0, secret_len(text)))
-		return ovpn_refuse(p, "not PEM text but a binary file; convert it to PEM (openssl x509 or openssl pkey)");
+		return ovpn_refuse(p,
+				   "not PEM text but a binary file; convert it to PEM (openssl x509 or openssl pkey)");
 	if (!contains(text, "-----BEGIN ") || !contains(text, marker))
-		return ovpn_refuse(p, "holds no %s (a text between -----BEGIN … and -----END …); export it again", what);
+		return ovpn_refuse(p, "holds no %s (a text between -----BEGIN … and -----END …); export it again",
+				   what);
 	if (!contains(text, "-----END "))
 		return ovpn_refuse(p, "the %s is cut off (no -----END … line); copy it again", what);
 	*ret = TAKE_PTR(text);
@@ -140,8 +142,10 @@ int ovpn_opt_askpass(struct ovpn_parser *p, const struct ovpn_item *it)
 	int r;
 
 	if (it->kind == OVPN_ITEM_OPTION && (it->n_words < 2 || str_eq(it->words[1], "stdin")))
-		return ovpn_refuse(p, "asking for the key's password is not supported yet; name a file that holds it, "
-				      "or remove the password (openssl pkey) and line %u", it->line);
+		return ovpn_refuse(p,
+				   "asking for the key's password is not supported yet; name a file that holds it, "
+				   "or remove the password (openssl pkey) and line %u",
+				   it->line);
 	r = ovpn_load(p, it, &text);
 	if (r <= 0)
 		return r;
@@ -194,13 +198,14 @@ static const char *collect_key(const char *s, char hex[static 2 * STATIC_KEY_LEN
 		else if (str_has_prefix(word, STATIC_KEY_END))
 			return n == 2 * STATIC_KEY_LEN ? NULL : "the key is shorter than 2048 bits; copy it again";
 		else if (*word != '#' && !add_hex(s, len, hex, 2 * STATIC_KEY_LEN, &n))
-			return n >= 2 * STATIC_KEY_LEN ? "the key is longer than 2048 bits; copy it again" :
-							 "the key holds something else than hexadecimal digits; copy it again";
+			return n >= 2 * STATIC_KEY_LEN
+				       ? "the key is longer than 2048 bits; copy it again"
+				       : "the key holds something else than hexadecimal digits; copy it again";
 		s += len;
 		s += *s == '\n';
 	}
-	return inside ? "the key is cut off (no -----END … line); copy it again" :
-			"holds no static key (a text that begins with " STATIC_KEY_BEGIN "); copy it again";
+	return inside ? "the key is cut off (no -----END … line); copy it again"
+		      : "holds no static key (a text that begins with " STATIC_KEY_BEGIN "); copy it again";
 }
 
 static int decode_static_key(struct ovpn_parser *p, const struct secret *text, struct secret **ret)
@@ -235,8 +240,10 @@ static int set_static_key(struct ovpn_parser *p, struct secret *key, enum contro
 
 	if (o->static_key && !same && (p->block_line || p->static_key_in_block)) {
 		secret_free(key);
-		return ovpn_refuse(p, "another key than in line %u, and a key for each <connection> is not supported yet; "
-				      "make a profile for each key", p->static_key_line);
+		return ovpn_refuse(p,
+				   "another key than in line %u, and a key for each <connection> is not supported yet; "
+				   "make a profile for each key",
+				   p->static_key_line);
 	}
 	if (o->static_key && !same && o->wrap != wrap) {
 		secret_free(key);
@@ -254,7 +261,8 @@ static int set_static_key(struct ovpn_parser *p, struct secret *key, enum contro
 static int set_direction(struct ovpn_parser *p, const char *s)
 {
 	if (!str_eq(s, "0") && !str_eq(s, "1"))
-		return ovpn_refuse(p, "the direction is 0 or 1 (usually 1 for a client); correct line %u", p->item->line);
+		return ovpn_refuse(p, "the direction is 0 or 1 (usually 1 for a client); correct line %u",
+				   p->item->line);
 	p->o->key_direction = *s == '0' ? KEY_DIRECTION_0 : KEY_DIRECTION_1;
 	return 0;
 }
@@ -313,7 +321,8 @@ int ovpn_opt_remote_cert_eku(struct ovpn_parser *p, const struct ovpn_item *it)
 {
 	const char *s = it->words[1];
 
-	if (!str_ieq(s, "TLS Web Server Authentication") && !str_ieq(s, "serverAuth") && !str_eq(s, "1.3.6.1.5.5.7.3.1"))
+	if (!str_ieq(s, "TLS Web Server Authentication") && !str_ieq(s, "serverAuth") &&
+	    !str_eq(s, "1.3.6.1.5.5.7.3.1"))
 		return ovpn_refuse(p, "only the usage \"TLS Web Server Authentication\" can be required; use "
 				      "`remote-cert-tls server`");
 	p->o->remote_cert_tls_server = true;
@@ -413,7 +422,8 @@ int ovpn_finish_tls(struct ovpn_parser *p)
 		return 0;
 	/* Without either check any client of the same CA could pose as the server. */
 	o->remote_cert_tls_server = true;
-	return ovpn_note_at(p, 0, FATE_HONOURED, "remote-cert-tls",
-			    "the file does not say how to know the server, so its certificate must be a server's "
-			    "(as with `remote-cert-tls server`); if it is not, name it with `verify-x509-name NAME name`");
+	return ovpn_note_at(
+		p, 0, FATE_HONOURED, "remote-cert-tls",
+		"the file does not say how to know the server, so its certificate must be a server's "
+		"(as with `remote-cert-tls server`); if it is not, name it with `verify-x509-name NAME name`");
 }

@@ -124,7 +124,8 @@ struct source {
 	void *userdata;
 };
 
-static int add_file(struct out *o, const struct source *src, const struct ovpn_item *it, const char *path, char **ret_error)
+static int add_file(struct out *o, const struct source *src, const struct ovpn_item *it, const char *path,
+		    char **ret_error)
 {
 	_cleanup_(secret_freep) struct secret *text = NULL;
 	_cleanup_(freep) char *cause = NULL;
@@ -143,7 +144,8 @@ static int add_file(struct out *o, const struct source *src, const struct ovpn_i
 	if (memchr(secret_bytes(text), 0, secret_len(text)))
 		return fail(ret_error, sentence(src->name, it, "not a text file; convert it to PEM"));
 	if (ends_block(text, tag))
-		return fail(ret_error, sentence(src->name, it, "the file holds a closing tag of a block; remove that line"));
+		return fail(ret_error,
+			    sentence(src->name, it, "the file holds a closing tag of a block; remove that line"));
 	if (str_eq(tag, "tls-auth") && it->n_words > 2) {
 		cause = str_format("key-direction %s\n", str_eq(it->words[2], "0") ? "0" : "1");
 		r = cause ? out_text(o, cause) : -ENOMEM;
@@ -153,7 +155,8 @@ static int add_file(struct out *o, const struct source *src, const struct ovpn_i
 	return add_block(o, tag, text);
 }
 
-static int add_item(struct out *o, const struct source *src, const char *text, const struct ovpn_item *it, char **ret_error)
+static int add_item(struct out *o, const struct source *src, const char *text, const struct ovpn_item *it,
+		    char **ret_error)
 {
 	const char *path = file_of(it);
 	int r;

@@ -67,8 +67,8 @@ static int check_owner(struct folder *f, const char *path, const struct stat *st
 	if (!shown)
 		return -ENOMEM;
 	if (st->st_uid != 0 && st->st_uid != geteuid())
-		return complain(f, str_format("%s: belongs to user %u, who could change the tunnel; chown root %s", shown,
-					      (unsigned)st->st_uid, shown));
+		return complain(f, str_format("%s: belongs to user %u, who could change the tunnel; chown root %s",
+					      shown, (unsigned)st->st_uid, shown));
 	if (st->st_mode & (S_IWGRP | S_IWOTH))
 		return complain(f, str_format("%s: can be written by others than its owner; chmod %s %s", shown,
 					      S_ISDIR(st->st_mode) ? "700" : "600", shown));
@@ -128,11 +128,11 @@ static int read_profile(struct folder *f, struct secret **ret)
 
 	r = read_checked(f, PROFILE_FILE, &text, &len);
 	if (r == -ENOENT && faccessat(f->fd, WIREGUARD_FILE, F_OK, 0) == 0)
-		return complain(f, str_format("%s/%s: WireGuard is not supported yet; import an OpenVPN profile", f->path,
-					      WIREGUARD_FILE));
+		return complain(f, str_format("%s/%s: WireGuard is not supported yet; import an OpenVPN profile",
+					      f->path, WIREGUARD_FILE));
 	if (r == -ENOENT)
-		return complain(f, str_format("%s: holds no %s; import the profile again, or remove the folder", f->path,
-					      PROFILE_FILE));
+		return complain(f, str_format("%s: holds no %s; import the profile again, or remove the folder",
+					      f->path, PROFILE_FILE));
 	if (r == -EFBIG)
 		return complain(f, str_format("%s/%s: is larger than 1 MiB; that is no OpenVPN profile", f->path,
 					      PROFILE_FILE));
@@ -174,7 +174,8 @@ static int load(struct folder *f, struct profile **ret, struct secret **ret_inli
 	if (r == 0)
 		r = read_settings(f, p, ret_error);
 	if (r == 0 && ret_inline)
-		r = profile_inline_ovpn(secret_string(text), secret_len(text), path, load_checked, f, &whole, ret_error);
+		r = profile_inline_ovpn(secret_string(text), secret_len(text), path, load_checked, f, &whole,
+					ret_error);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(p);

@@ -12,17 +12,18 @@
 #include "profile/profile-ovpn.h"
 
 #define WHY_SCRIPT "nsvpn never runs a program from a profile; remove line @, the namespace needs none"
-#define WHY_SERVER "only a server uses this, so this is not a client profile; remove line @ or ask for the client's file"
+#define WHY_SERVER \
+	"only a server uses this, so this is not a client profile; remove line @, or ask for the client's file"
 #define WHY_WINDOWS "has a meaning on Windows only"
 #define WHY_HOST "would change how the machine itself is set up; remove line @"
 #define WHY_NEVER "taken into account" /* the handler has always its own words */
 
-#define HON(n, f, lo_args, hi_args, h, w)                                                                              \
-	{ .name = (n), .fate = FATE_HONOURED, .flags = (f), .min_args = (lo_args), .max_args = (hi_args), .handle = (h), \
-	  .why = (w) }
-#define GENERIC(n, f, n_args, h, field, l, u, w)                                                                       \
-	{ .name = (n), .fate = FATE_HONOURED, .flags = (f), .min_args = (n_args), .max_args = (n_args), .handle = (h),   \
-	  .offset = offsetof(struct ovpn_options, field), .lo = (l), .hi = (u), .why = (w) }
+#define HON(n, f, lo_args, hi_args, h, w) \
+	{ .name = (n), .fate = FATE_HONOURED, .flags = (f), .min_args = (lo_args), .max_args = (hi_args), \
+	  .handle = (h), .why = (w) }
+#define GENERIC(n, f, n_args, h, field, l, u, w) \
+	{ .name = (n), .fate = FATE_HONOURED, .flags = (f), .min_args = (n_args), .max_args = (n_args), \
+	  .handle = (h), .offset = offsetof(struct ovpn_options, field), .lo = (l), .hi = (u), .why = (w) }
 #define SECONDS(n, f, field, l, u, w) GENERIC(n, f, 1, ovpn_set_seconds, field, l, u, w)
 #define COUNT(n, field, w) GENERIC(n, 0, 1, ovpn_opt_reneg_count, field, 0, 0, w)
 #define FLAG(n, field, w) GENERIC(n, 0, 0, ovpn_set_true, field, 0, 0, w)
@@ -410,8 +411,14 @@ const struct ovpn_option *ovpn_option_find(const char *name)
 const char *ovpn_option_nearest(const char *name)
 {
 	const char *names[ARRAY_SIZE(table)];
+	size_t n = 0, len = strlen(name);
 
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-		names[i] = table[i].name;
-	return str_nearest(name, names, ARRAY_SIZE(names));
+	/* Names whose length alone is further away than a typo can be are not worth the comparison. */
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		size_t other = strlen(table[i].name);
+
+		if (MAX(len, other) - MIN(len, other) <= len / 3 + 1)
+			names[n++] = table[i].name;
+	}
+	return str_nearest(name, names, n);
 }

@@ -16,7 +16,7 @@
 /* A text with more options than this is no OpenVPN profile; bounds the work and the notes. */
 #define LINES_MAX 10000
 /* Looking for similar names is the only costly step; no reader wants more hints than this. */
-#define HINTS_MAX 50
+#define HINTS_MAX 10
 
 #define DEFAULT_HAND_WINDOW 60
 #define DEFAULT_TLS_TIMEOUT 2
@@ -217,7 +217,8 @@ int ovpn_load(struct ovpn_parser *p, const struct ovpn_item *it, struct secret *
 	if (r == -EFBIG)
 		return ovpn_refuse(p, "'%s' is larger than 1 MiB; that is no key or certificate file", shown);
 	if (r < 0)
-		return ovpn_refuse(p, "cannot read '%s' (%s); put it next to the profile, or its text into a block <%s>",
+		return ovpn_refuse(p,
+				   "cannot read '%s' (%s); put it next to the profile, or its text into a block <%s>",
 				   shown, strerror(-r), it->words[0]);
 	return 1;
 }
@@ -297,11 +298,13 @@ static int refuse_unknown(struct ovpn_parser *p, const char *name)
 	const char *near;
 
 	if (str_has_prefix(name, "-----BEGIN") || str_has_prefix(name, "---BEGIN"))
-		return ovpn_refuse(p, "PEM text outside of a block; put it between <ca> and </ca> (or cert, key, tls-auth)");
+		return ovpn_refuse(
+			p, "PEM text outside of a block; put it between <ca> and </ca> (or cert, key, tls-auth)");
 	if (str_has_prefix(name, "<<<<<<<") || str_has_prefix(name, "=======") || str_has_prefix(name, ">>>>>>>"))
 		return ovpn_refuse(p, "left over from a merge conflict; decide for one side and remove the markers");
 	if (str_eq(name, "[Interface]") || str_eq(name, "[Peer]"))
-		return ovpn_refuse(p, "this is a WireGuard file, which is not supported yet; ask for an OpenVPN profile");
+		return ovpn_refuse(p,
+				   "this is a WireGuard file, which is not supported yet; ask for an OpenVPN profile");
 	if (str_ieq(name, "<!doctype") || str_has_prefix(name, "<html") || str_has_prefix(name, "<?xml"))
 		return ovpn_refuse(p, "this is a web page, not a profile; log in and download the profile again");
 	if (name[0] == '<' && strchr(name, '>'))
@@ -312,8 +315,8 @@ static int refuse_unknown(struct ovpn_parser *p, const char *name)
 	near = p->n_refused < HINTS_MAX && strlen(name) <= 40 ? ovpn_option_nearest(name) : NULL;
 	if (near)
 		return ovpn_refuse(p, "unknown option '%s'; did you mean '%s'?", shown, near);
-	return ovpn_refuse(p, "unknown option '%s'; remove line %u, or name it in an `ignore-unknown-option` line", shown,
-			   p->item->line);
+	return ovpn_refuse(p, "unknown option '%s'; remove line %u, or name it in an `ignore-unknown-option` line",
+			   shown, p->item->line);
 }
 
 static int on_unknown(struct ovpn_parser *p, const struct ovpn_item *it, bool optional)
@@ -454,7 +457,8 @@ static int read_items(struct ovpn_parser *p, const char *text, size_t len)
 	ovpn_lexer_init(&lx, text, len);
 	while ((r = ovpn_lexer_next(&lx, &it)) != 0 && r != -ENOMEM) {
 		if (++p->n_lines > LINES_MAX) {
-			r = ovpn_refuse_at(p, it.line, NULL, "more than %d options; that is no OpenVPN profile", LINES_MAX);
+			r = ovpn_refuse_at(p, it.line, NULL, "more than %d options; that is no OpenVPN profile",
+					   LINES_MAX);
 			break;
 		}
 		if (r == -EINVAL)

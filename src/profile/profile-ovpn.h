@@ -16,8 +16,8 @@ struct ovpn_parser;
 
 typedef int (*ovpn_handle_fn)(struct ovpn_parser *p, const struct ovpn_item *it);
 
-#define OPT_INLINE (1u << 0)     /* may be a <block> */
-#define OPT_FILE (1u << 1)       /* the first value names a file */
+#define OPT_INLINE (1u << 0)	 /* may be a <block> */
+#define OPT_FILE (1u << 1)	 /* the first value names a file */
 #define OPT_CONNECTION (1u << 2) /* may stand inside <connection> */
 
 /* One option. In `why` the sign @ stands for the line's number. */
@@ -26,10 +26,10 @@ struct ovpn_option {
 	enum fate fate;
 	unsigned flags;
 	uint8_t min_args, max_args; /* checked for honoured options only */
-	ovpn_handle_fn handle;      /* FATE_HONOURED: NULL means that nothing has to be done */
-	size_t offset;              /* field of struct ovpn_options for the generic handlers */
-	uint64_t lo, hi;            /* bounds for the generic handlers */
-	const char *why;            /* honoured: the effect; ignored: the reason; refused: reason and remedy */
+	ovpn_handle_fn handle;	    /* FATE_HONOURED: NULL means that nothing has to be done */
+	size_t offset;		    /* field of struct ovpn_options for the generic handlers */
+	uint64_t lo, hi;	    /* bounds for the generic handlers */
+	const char *why;	    /* honoured: the effect; ignored: the reason; refused: reason and remedy */
 };
 
 /* The whole table, sorted by name. */
@@ -77,8 +77,8 @@ struct ovpn_parser {
 	/* the current item */
 	const struct ovpn_item *item;
 	const struct ovpn_option *row;
-	bool noted;   /* the handler wrote a note */
-	char *error;  /* the first refusal */
+	bool noted;  /* the handler wrote a note */
+	char *error; /* the first refusal */
 	unsigned n_refused;
 	unsigned n_lines;
 
@@ -96,7 +96,7 @@ struct ovpn_parser {
 	unsigned dev_line, dev_type_line, client_line, auth_none_line, static_key_line, ifconfig_line;
 	bool dev_is_tun, dev_type_is_tun;
 	bool static_key_in_block;
-	char *cipher;          /* canonical, from `cipher` */
+	char *cipher;	       /* canonical, from `cipher` */
 	char *cipher_fallback; /* from data-ciphers-fallback */
 	struct inaddr ifconfig_local, ifconfig_remote;
 	struct ovpn_dns_server dns_servers[OVPN_DNS_SERVERS_MAX];
@@ -129,7 +129,7 @@ int ovpn_number(struct ovpn_parser *p, const char *s, uint64_t lo, uint64_t hi, 
 
 /* Generic handlers: the field at row->offset. */
 int ovpn_set_seconds(struct ovpn_parser *p, const struct ovpn_item *it); /* usec_t */
-int ovpn_set_true(struct ovpn_parser *p, const struct ovpn_item *it);    /* bool */
+int ovpn_set_true(struct ovpn_parser *p, const struct ovpn_item *it);	 /* bool */
 int ovpn_set_u64(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_set_text(struct ovpn_parser *p, const struct ovpn_item *it); /* char *, characters of cipher lists */
 
@@ -212,5 +212,5 @@ int ovpn_parse_credentials(const struct secret *text, struct secret **ret_user, 
 /* profile-ovpn.c: one option, as from a line; `optional` ones are ignored when unknown (setenv opt). */
 int ovpn_dispatch(struct ovpn_parser *p, const struct ovpn_item *it, bool optional);
 
-/* profile-inline.c and the text checks shared with profile-ovpn.c: is this text at all? 0 or -EINVAL with a sentence. */
+/* Is this text at all, and not too large? Shared with profile-inline.c. 0 or -EINVAL with a sentence. */
 int ovpn_check_text(const char *text, size_t len, const char *source, char **ret_error);

@@ -115,7 +115,8 @@ static const char *check_remotes(const struct profile *p)
 static const char *check_identity(const struct ovpn_options *o)
 {
 	if (!o->ca && !o->pkcs12)
-		return "does not say which authority the server's certificate must come from; add a block <ca> with the "
+		return "does not say which authority the server's certificate must come from; add a block <ca> with "
+		       "the "
 		       "provider's certificate";
 	if (o->pkcs12 && (o->cert || o->key))
 		return "names the client's certificate twice; keep either `pkcs12` or `cert` and `key`";

@@ -92,7 +92,7 @@ struct ovpn_options {
 	unsigned redirect; /* REDIRECT_* */
 	bool block_ipv6;
 	bool route_nopull;
-	struct inprefix *routes; /* route, route-ipv6 of the file */
+	struct inprefix *routes; /* route, route-ipv6 of the file, masked; length 0: the default route of its family */
 	size_t n_routes;
 	struct inaddr dns[SETTINGS_DNS_MAX]; /* dhcp-option DNS / dns server of the file */
 	unsigned n_dns;

@@ -30,7 +30,8 @@ bool domain_is_valid(const char *s)
 			label = 0;
 			continue;
 		}
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+		      c == '_'))
 			return false;
 		if (c == '-' && !label)
 			return false; /* a program could take it for an option */
@@ -92,7 +93,8 @@ static int verify_routes(const struct settings *s, char **ret_why)
 	char buf[INPREFIX_STR_MAX];
 
 	if (s->n_routes > SETTINGS_ROUTES_MAX)
-		return wrong(ret_why, "the server gave %u routes; at most %d are taken", s->n_routes, SETTINGS_ROUTES_MAX);
+		return wrong(ret_why, "the server gave %u routes; at most %d are taken", s->n_routes,
+			     SETTINGS_ROUTES_MAX);
 	for (unsigned i = 0; i < s->n_routes; i++) {
 		struct inprefix masked = s->routes[i];
 
@@ -104,7 +106,7 @@ static int verify_routes(const struct settings *s, char **ret_why)
 				     inprefix_format(&s->routes[i], buf, sizeof(buf)));
 		if (masked.len == 0)
 			return wrong(ret_why, "a default route was given as an ordinary route");
-		/* 0.0.0.0/1 and ::/3 begin with the unspecified address and are common; whole loopback or multicast is not. */
+		/* 0.0.0.0/1 and ::/3 begin with the unspecified address and are common; loopback or multicast are not. */
 		if (masked.len >= 8 && inaddr_is_special(&masked.addr))
 			return wrong(ret_why, "the server gave the route %s, which no tunnel can carry",
 				     inprefix_format(&masked, buf, sizeof(buf)));
@@ -117,12 +119,14 @@ static int verify_names(const struct settings *s, char **ret_why)
 	char buf[INADDR_STR_MAX];
 
 	if (s->n_dns > SETTINGS_DNS_MAX)
-		return wrong(ret_why, "the server gave %u name servers; at most %d are taken", s->n_dns, SETTINGS_DNS_MAX);
+		return wrong(ret_why, "the server gave %u name servers; at most %d are taken", s->n_dns,
+			     SETTINGS_DNS_MAX);
 	for (unsigned i = 0; i < s->n_dns; i++) {
 		if (!inaddr_is_set(&s->dns[i]))
 			return wrong(ret_why, "the server gave a malformed name server");
 		if (inaddr_is_special(&s->dns[i]) || inaddr_is_link_local(&s->dns[i]))
-			return wrong(ret_why, "the server gave %s as name server, which is not reachable through the tunnel",
+			return wrong(ret_why,
+				     "the server gave %s as name server, which is not reachable through the tunnel",
 				     inaddr_format(&s->dns[i], buf, sizeof(buf)));
 	}
 	if (s->n_search > SETTINGS_SEARCH_MAX)

@@ -110,17 +110,19 @@ static int on_unknown(struct load *l, unsigned line, unsigned column, const char
 		if (str_eq(keys[i].section, section))
 			names[n++] = keys[i].key;
 	if (!*section)
-		return complain(l, str_format("%s:%u:%u: key '%s' stands before any section; put [Tunnel] in front of it",
-					      l->source, line, column, shown_key));
+		return complain(l,
+				str_format("%s:%u:%u: key '%s' stands before any section; put [Tunnel] in front of it",
+					   l->source, line, column, shown_key));
 	if (!n)
 		return complain(l, str_format("%s:%u:%u: unknown section [%s]; the sections are [Tunnel], [Access] and "
-					      "[Exceptions]", l->source, line, column, shown_section));
+					      "[Exceptions]",
+					      l->source, line, column, shown_section));
 	near = str_nearest(key, names, n);
 	if (near)
 		return complain(l, str_format("%s:%u:%u: unknown key '%s' in [%s]; did you mean '%s'?", l->source, line,
 					      column, shown_key, shown_section, near));
-	return complain(l, str_format("%s:%u:%u: unknown key '%s' in [%s]; nsvpn.conf(5) lists the keys", l->source, line,
-				      column, shown_key, shown_section));
+	return complain(l, str_format("%s:%u:%u: unknown key '%s' in [%s]; nsvpn.conf(5) lists the keys", l->source,
+				      line, column, shown_key, shown_section));
 }
 
 static int on_key(void *userdata, unsigned line, unsigned column, const char *section, const char *key,
@@ -138,16 +140,16 @@ static int on_key(void *userdata, unsigned line, unsigned column, const char *se
 	if (!row)
 		return on_unknown(l, line, column, section, key);
 	if (!row->parse)
-		return complain(l, str_format("%s:%u:%u: %s= in [%s] %s", l->source, line, column, key, section,
-					      row->refusal));
+		return complain(
+			l, str_format("%s:%u:%u: %s= in [%s] %s", l->source, line, column, key, section, row->refusal));
 	r = row->parse(&l->settings, value, &want);
 	if (r >= 0 || r == -ENOMEM)
 		return r;
 	shown = str_escape(value, strlen(value), 60);
 	if (!shown)
 		return -ENOMEM;
-	return complain(l, str_format("%s:%u:%u: '%s' is no value for %s= in [%s]; give %s", l->source, line, column, shown,
-				      key, section, want));
+	return complain(l, str_format("%s:%u:%u: '%s' is no value for %s= in [%s]; give %s", l->source, line, column,
+				      shown, key, section, want));
 }
 
 /* The INI reader says "line 3, column 5: …"; ours is FILE:3:5. */
@@ -161,7 +163,8 @@ static char *with_source(const char *source, const char *text)
 	return str_format("%s: %s", source, text);
 }
 
-int tunnel_settings_parse(const char *text, size_t len, const char *source, struct tunnel_settings *ret, char **ret_error)
+int tunnel_settings_parse(const char *text, size_t len, const char *source, struct tunnel_settings *ret,
+			  char **ret_error)
 {
 	struct load l = { .source = source };
 	_cleanup_(freep) char *grammar = NULL;

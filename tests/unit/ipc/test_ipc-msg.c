@@ -10,9 +10,9 @@
 static uint8_t buf[IPC_MSG_MAX];
 
 static const enum ipc_type all_types[] = {
-	IPC_CMD_START,	  IPC_ANS_SOCKET, IPC_ANS_SETTINGS, IPC_ANS_AUTH,  IPC_CMD_STOP,  IPC_CMD_STATS, IPC_CMD_RECONNECT,
-	IPC_REQ_HELLO,	  IPC_REQ_SOCKET, IPC_REQ_SETTINGS, IPC_REQ_AUTH,  IPC_REQ_STATE, IPC_REQ_STATS, IPC_REQ_LOG,
-	IPC_REQ_FAILED,
+	IPC_CMD_START, IPC_ANS_SOCKET,	  IPC_ANS_SETTINGS, IPC_ANS_AUTH,   IPC_CMD_STOP,
+	IPC_CMD_STATS, IPC_CMD_RECONNECT, IPC_REQ_HELLO,    IPC_REQ_SOCKET, IPC_REQ_SETTINGS,
+	IPC_REQ_AUTH,  IPC_REQ_STATE,	  IPC_REQ_STATS,    IPC_REQ_LOG,    IPC_REQ_FAILED,
 };
 
 static void fill_settings(struct settings *s)
@@ -44,7 +44,9 @@ static struct ipc_msg sample(enum ipc_type type)
 		m.start = (struct ipc_start){ .tunnel = "home", .tun_offload = 7, .log_level = 4, .tun_mtu_max = 9000 };
 		break;
 	case IPC_ANS_SOCKET:
-		m.ans_socket = (struct ipc_ans_socket){ .seq = 7, .ok = 1, .n_addresses = 3, .path_mtu = 1500, .text = "fine" };
+		m.ans_socket = (struct ipc_ans_socket){
+			.seq = 7, .ok = 1, .n_addresses = 3, .path_mtu = 1500, .text = "fine"
+		};
 		cr_assert_eq(endpoint_parse("[2001:db8::1]:1194", &m.ans_socket.server), 0);
 		break;
 	case IPC_ANS_SETTINGS:
@@ -64,8 +66,9 @@ static struct ipc_msg sample(enum ipc_type type)
 		m.req_auth = (struct ipc_req_auth){ .seq = 3, .again = 1, .text = "again" };
 		break;
 	case IPC_REQ_STATE:
-		m.req_state = (struct ipc_req_state){ .state = ENGINE_STATE_WAITING, .fail = 0xff, .remote = 1,
-						      .cipher = "AES-256-GCM", .text = "x" };
+		m.req_state = (struct ipc_req_state){
+			.state = ENGINE_STATE_WAITING, .fail = 0xff, .remote = 1, .cipher = "AES-256-GCM", .text = "x"
+		};
 		break;
 	case IPC_REQ_STATS:
 		m.req_stats = (struct ipc_req_stats){ 1, 2, 3, 4, 5, 6, 7, 8, UINT64_MAX };
@@ -235,11 +238,19 @@ Test(ipc_msg, values_out_of_range_are_not_decoded)
 	buf[8] = 4;
 	buf[13] = 33;
 	expect_bad(buf, (size_t)len);
-	expect_bad("\x01\x47\x04\x00\x01" "a\0", 5);         /* shorter than its text */
-	expect_bad("\x01\x46\x04\x00\x02" "a\0", 7);         /* a NUL in the text */
-	expect_bad("\x01\x46\x09\x00\x01" "a", 6);           /* a level that is none */
-	expect_bad("\x01\x46\x04\xff\xff" "a", 6);           /* a length that lies */
-	expect_bad("\x01\x04\x00\x00\x00\x01\x02", 7);       /* a bool of 2 */
+	expect_bad("\x01\x47\x04\x00\x01"
+		   "a\0",
+		   5); /* shorter than its text */
+	expect_bad("\x01\x46\x04\x00\x02"
+		   "a\0",
+		   7); /* a NUL in the text */
+	expect_bad("\x01\x46\x09\x00\x01"
+		   "a",
+		   6); /* a level that is none */
+	expect_bad("\x01\x46\x04\xff\xff"
+		   "a",
+		   6);						    /* a length that lies */
+	expect_bad("\x01\x04\x00\x00\x00\x01\x02", 7);		    /* a bool of 2 */
 	expect_bad("\x01\x41\x00\x00\x00\x01\x00\x40\x00\x00", 10); /* remote 64 */
 }
 
@@ -249,7 +260,8 @@ Test(ipc_msg, descriptors_by_type)
 
 	for (size_t i = 0; i < ARRAY_SIZE(all_types); i++) {
 		m = sample(all_types[i]);
-		cr_assert_eq(ipc_msg_fds(&m), m.type == IPC_CMD_START ? 2 : m.type == IPC_ANS_SOCKET || m.type == IPC_ANS_AUTH,
+		cr_assert_eq(ipc_msg_fds(&m),
+			     m.type == IPC_CMD_START ? 2 : m.type == IPC_ANS_SOCKET || m.type == IPC_ANS_AUTH,
 			     "type %d", m.type);
 	}
 	m = sample(IPC_ANS_SOCKET);

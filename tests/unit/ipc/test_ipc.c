@@ -54,8 +54,8 @@ Test(ipc, message_and_descriptors_arrive)
 
 Test(ipc, wrong_number_of_descriptors_is_refused_at_both_ends)
 {
-	struct ipc_msg hello = { .type = IPC_REQ_HELLO }, start = { .type = IPC_CMD_START, .start = { .tunnel = "a", .tun_mtu_max = 1500 } },
-		       got;
+	struct ipc_msg hello = { .type = IPC_REQ_HELLO },
+		       start = { .type = IPC_CMD_START, .start = { .tunnel = "a", .tun_mtu_max = 1500 } }, got;
 	uint8_t buf[IPC_MSG_MAX];
 	int fds[8], zero = 0;
 	size_t n = 99;

@@ -134,9 +134,11 @@ static bool options_equal(const struct ovpn_options *a, const struct ovpn_option
 	SAME_VALUE(pull);
 	SAME_VALUE(topology);
 	SAME_VALUE(topology_set);
-	SAME("ifconfig4", opt_inaddr_eq(&a->ifconfig4.addr, &b->ifconfig4.addr) && a->ifconfig4.len == b->ifconfig4.len);
+	SAME("ifconfig4",
+	     opt_inaddr_eq(&a->ifconfig4.addr, &b->ifconfig4.addr) && a->ifconfig4.len == b->ifconfig4.len);
 	SAME("ifconfig4_peer", opt_inaddr_eq(&a->ifconfig4_peer, &b->ifconfig4_peer));
-	SAME("ifconfig6", opt_inaddr_eq(&a->ifconfig6.addr, &b->ifconfig6.addr) && a->ifconfig6.len == b->ifconfig6.len);
+	SAME("ifconfig6",
+	     opt_inaddr_eq(&a->ifconfig6.addr, &b->ifconfig6.addr) && a->ifconfig6.len == b->ifconfig6.len);
 	SAME_VALUE(redirect);
 	SAME_VALUE(block_ipv6);
 	SAME_VALUE(route_nopull);

@@ -9,8 +9,8 @@
 #define KEY_ROW "00112233445566778899aabbccddeeff\n"
 #define KEY_ROWS_4 KEY_ROW KEY_ROW KEY_ROW KEY_ROW
 #define SAMPLE_KEY                                                                                                     \
-	"#\n# 2048 bit OpenVPN static key\n#\n-----BEGIN OpenVPN Static key V1-----\n" KEY_ROWS_4 KEY_ROWS_4 KEY_ROWS_4  \
-		KEY_ROWS_4 "-----END OpenVPN Static key V1-----\n"
+	"#\n# 2048 bit OpenVPN static key\n#\n-----BEGIN OpenVPN Static key V1-----\n" KEY_ROWS_4 KEY_ROWS_4           \
+		KEY_ROWS_4 KEY_ROWS_4 "-----END OpenVPN Static key V1-----\n"
 #define SAMPLE_CERT "-----BEGIN CERTIFICATE-----\nMIIBthrowaway\n-----END CERTIFICATE-----\n"
 #define SAMPLE_PRIVATE "-----BEGIN PRIVATE KEY-----\nMIIBthrowaway\n-----END PRIVATE KEY-----\n"
 #define SAMPLE_CRL "-----BEGIN X509 CRL-----\nMIIBthrowaway\n-----END X509 CRL-----\n"

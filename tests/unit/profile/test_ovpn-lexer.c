@@ -52,8 +52,8 @@ Test(ovpn_lexer, splits_words_with_quotes_and_escapes)
 Test(ovpn_lexer, refuses_broken_lines)
 {
 	static const char *const lines[] = {
-		"x \"open", "x 'open", "x a\\", "x C:\\dir", "x a\x01", "x \"tab\tinside\"", "x \x7f", "x \xff", "x a\rb",
-		"1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18",
+		"x \"open",	     "x 'open", "x a\\",  "x C:\\dir", "x a\x01",
+		"x \"tab\tinside\"", "x \x7f",	"x \xff", "x a\rb",    "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
@@ -68,8 +68,9 @@ Test(ovpn_lexer, refuses_broken_lines)
 
 Test(ovpn_lexer, reads_blocks_sections_and_line_numbers)
 {
-	static const char text[] = "\xef\xbb\xbf--client\r\n\r\n# c\r\n  <ca>\r\nA\n # kept\n  </ca> # end\n<connection>\n"
-				   "remote x\n<tls-auth>\nK\n</tls-auth>\n</connection>\n</tls-crypt>\nlast";
+	static const char text[] =
+		"\xef\xbb\xbf--client\r\n\r\n# c\r\n  <ca>\r\nA\n # kept\n  </ca> # end\n<connection>\n"
+		"remote x\n<tls-auth>\nK\n</tls-auth>\n</connection>\n</tls-crypt>\nlast";
 	struct ovpn_lexer lx;
 	struct ovpn_item it;
 
@@ -102,8 +103,9 @@ Test(ovpn_lexer, reads_blocks_sections_and_line_numbers)
 
 Test(ovpn_lexer, goes_on_behind_a_mistake)
 {
-	static const char text[] = "x \"open\nclient\n<ca>\nA\n</ca> junk\ndev tun\n<connection>\n<connection>\n</connection>\n"
-				   "<key>\nnever closed\n";
+	static const char text[] =
+		"x \"open\nclient\n<ca>\nA\n</ca> junk\ndev tun\n<connection>\n<connection>\n</connection>\n"
+		"<key>\nnever closed\n";
 	static const int want[] = { -EINVAL, 1, -EINVAL, 1, 1, -EINVAL, 1, -EINVAL, 0 };
 	static const unsigned lines[] = { 1, 2, 5, 6, 7, 8, 9, 10, 0 };
 	struct ovpn_lexer lx;

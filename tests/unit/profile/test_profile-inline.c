@@ -25,19 +25,23 @@ static struct secret *inlined(const char *text)
 	struct secret *s = NULL;
 	char *error = NULL;
 
-	cr_assert_eq(profile_inline_ovpn(text, strlen(text), "x.ovpn", sample_load, (void *)files, &s, &error), 0, "%s", error);
+	cr_assert_eq(profile_inline_ovpn(text, strlen(text), "x.ovpn", sample_load, (void *)files, &s, &error), 0, "%s",
+		     error);
 	return s;
 }
 
 static const char *const texts[] = {
 	SMALL,
-	"client\nremote a\nca ca.crt\ncert me.crt\nkey 'me key.pem'\ntls-auth ta.key 1 # direction\nauth-user-pass login\n"
+	"client\nremote a\nca ca.crt\ncert me.crt\nkey 'me key.pem'\ntls-auth ta.key 1 # direction\nauth-user-pass "
+	"login\n"
 	"crl-verify crl.pem\naskpass pw\nverb 3",
 	"client\r\nremote a\r\nca ca.crt\r\npkcs12 me.p12\r\ntls-crypt ta.key\r\n",
-	"client\nkey-direction 0\nca [inline]\n<ca>\n" SAMPLE_CERT "</ca>\n<connection>\nremote a 1\ntls-auth ta.key 1\n"
+	"client\nkey-direction 0\nca [inline]\n<ca>\n" SAMPLE_CERT
+	"</ca>\n<connection>\nremote a 1\ntls-auth ta.key 1\n"
 	"</connection>\n<connection>\nremote b\n</connection>\nroute 10.0.0.0 255.0.0.0\ndhcp-option DNS 10.0.0.1\n"
 	"pull-filter ignore \"route \"\nsetenv UV_A b\n",
-	"\xef\xbb\xbf" "client\nremote a\nca ca.crt\nca ca.crt\nauth-user-pass stdin",
+	"\xef\xbb\xbf"
+	"client\nremote a\nca ca.crt\nca ca.crt\nauth-user-pass stdin",
 };
 
 Test(profile_inline, means_the_same_without_its_folder)
@@ -50,7 +54,8 @@ Test(profile_inline, means_the_same_without_its_folder)
 
 		cr_assert_eq(with.r, 0, "%s", with.error);
 		without = (struct parsed){ 0 };
-		without.r = profile_parse_ovpn(secret_string(s), secret_len(s), "x.ovpn", NULL, NULL, NULL, &without.p, &error);
+		without.r = profile_parse_ovpn(secret_string(s), secret_len(s), "x.ovpn", NULL, NULL, NULL, &without.p,
+					       &error);
 		cr_assert_eq(without.r, 0, "%s\n%s", error, secret_string(s));
 		cr_assert(profiles_equal(with.p, without.p, &what), "text %zu differs in %s", i, what);
 		parsed_done(&with);
@@ -87,7 +92,8 @@ Test(profile_inline, refuses_files_that_would_leave_their_block)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct secret *s = NULL;
 		_cleanup_(freep) char *error = NULL;
-		int r = profile_inline_ovpn(cases[i].text, strlen(cases[i].text), "x.ovpn", sample_load, (void *)files, &s, &error);
+		int r = profile_inline_ovpn(cases[i].text, strlen(cases[i].text), "x.ovpn", sample_load, (void *)files,
+					    &s, &error);
 
 		cr_assert_eq(r, -EINVAL, "%s", cases[i].text);
 		cr_assert_null(s);
@@ -98,9 +104,10 @@ Test(profile_inline, refuses_files_that_would_leave_their_block)
 Test(profile_inline, lists_the_files_once_and_in_order)
 {
 	_cleanup_(strv_freep) char **v = NULL;
-	static const char text[] = "ca ca.crt\ncert \"my cert\"\nkey k\nca ca.crt\nlog /x\nup /x.sh\nauth-user-pass\n"
-				   "tls-auth [inline] 1\nauth-user-pass stdin\nhttp-proxy p 1 pass\nx \"broken\ntls-crypt tc\n"
-				   "<connection>\ntls-auth in-block 1\n</connection>\n<ca>\nkey not-a-line\n</ca>\n";
+	static const char text[] =
+		"ca ca.crt\ncert \"my cert\"\nkey k\nca ca.crt\nlog /x\nup /x.sh\nauth-user-pass\n"
+		"tls-auth [inline] 1\nauth-user-pass stdin\nhttp-proxy p 1 pass\nx \"broken\ntls-crypt tc\n"
+		"<connection>\ntls-auth in-block 1\n</connection>\n<ca>\nkey not-a-line\n</ca>\n";
 	static const char *const want[] = { "ca.crt", "my cert", "k", "tc", "in-block" };
 
 	cr_assert_eq(profile_files_ovpn(text, sizeof(text) - 1, &v), 0);

@@ -84,15 +84,16 @@ Test(profile_ovpn, reads_the_same_with_crlf_and_without_last_newline)
 
 Test(profile_ovpn, reads_a_provider_file_with_old_ciphers_and_many_servers)
 {
-	static const char text[] = "client\ndev tun\nproto udp\n"
-				   "remote nl1.provider.example 443\nremote 203.0.113.7 1194 # second\nremote nl2.provider.example\n"
-				   "port 1198\nremote-random\nresolv-retry infinite\nnobind\npersist-key\npersist-tun\n"
-				   "cipher AES-256-CBC\nauth SHA512\ntls-cipher TLS-DHE-RSA-WITH-AES-256-CBC-SHA:TLS-DHE-DSS\n"
-				   "remote-cert-tls server\nauth-user-pass login.txt\nreneg-sec 0\nping 15\nping-restart 0\n"
-				   "comp-lzo no\nverb 3\nmute 20\nfast-io\nsndbuf 0\nrcvbuf 0\ntun-mtu 1500\ntun-mtu-extra 32\n"
-				   "mssfix 1450\nscript-security 2\nroute-delay 2\nroute-method exe\nexplicit-exit-notify 2\n"
-				   "pull-filter ignore \"route-ipv6\"\nsetenv CLIENT_CERT 0\nkey-direction 1\nuser nobody\ngroup nogroup\n"
-				   "<ca>\nfree text\n" SAMPLE_CERT "</ca>\n<tls-auth>\n" SAMPLE_KEY "</tls-auth>\n";
+	static const char text[] =
+		"client\ndev tun\nproto udp\n"
+		"remote nl1.provider.example 443\nremote 203.0.113.7 1194 # second\nremote nl2.provider.example\n"
+		"port 1198\nremote-random\nresolv-retry infinite\nnobind\npersist-key\npersist-tun\n"
+		"cipher AES-256-CBC\nauth SHA512\ntls-cipher TLS-DHE-RSA-WITH-AES-256-CBC-SHA:TLS-DHE-DSS\n"
+		"remote-cert-tls server\nauth-user-pass login.txt\nreneg-sec 0\nping 15\nping-restart 0\n"
+		"comp-lzo no\nverb 3\nmute 20\nfast-io\nsndbuf 0\nrcvbuf 0\ntun-mtu 1500\ntun-mtu-extra 32\n"
+		"mssfix 1450\nscript-security 2\nroute-delay 2\nroute-method exe\nexplicit-exit-notify 2\n"
+		"pull-filter ignore \"route-ipv6\"\nsetenv CLIENT_CERT 0\nkey-direction 1\nuser nobody\ngroup nogroup\n"
+		"<ca>\nfree text\n" SAMPLE_CERT "</ca>\n<tls-auth>\n" SAMPLE_KEY "</tls-auth>\n";
 	static const struct sample_file files[] = { { "login.txt", "bob\r\nsecret word\r\n", 0 }, { 0 } };
 	struct parsed d = sample_parse(text, sizeof(text) - 1, files);
 	_cleanup_(freep) char *why = NULL;
@@ -231,14 +232,18 @@ static const struct bad bads[] = {
 	{ "key-direction 2\n", { "0 or 1" } },
 	{ "tls-auth k.key 7\n", { "0 or 1" } },
 	{ "<tls-auth>\nnothing\n</tls-auth>\n", { "holds no static key" } },
-	{ "<tls-auth>\n-----BEGIN OpenVPN Static key V1-----\n" KEY_ROW "-----END OpenVPN Static key V1-----\n</tls-auth>\n",
+	{ "<tls-auth>\n-----BEGIN OpenVPN Static key V1-----\n" KEY_ROW
+	  "-----END OpenVPN Static key V1-----\n</tls-auth>\n",
 	  { "shorter than 2048 bits" } },
 	{ "<tls-crypt>\n-----BEGIN OpenVPN Static key V1-----\n" KEY_ROWS_4 KEY_ROWS_4 KEY_ROWS_4 KEY_ROWS_4 KEY_ROW
-	  "-----END OpenVPN Static key V1-----\n</tls-crypt>\n", { "longer than 2048 bits" } },
-	{ "<tls-crypt>\n-----BEGIN OpenVPN Static key V1-----\nxyz\n-----END OpenVPN Static key V1-----\n</tls-crypt>\n",
+	  "-----END OpenVPN Static key V1-----\n</tls-crypt>\n",
+	  { "longer than 2048 bits" } },
+	{ "<tls-crypt>\n-----BEGIN OpenVPN Static key V1-----\nxyz\n-----END OpenVPN Static key "
+	  "V1-----\n</tls-crypt>\n",
 	  { "hexadecimal" } },
 	{ "<tls-crypt>\n-----BEGIN OpenVPN Static key V1-----\n" KEY_ROW "</tls-crypt>\n", { "cut off" } },
-	{ "<tls-auth>\n" SAMPLE_KEY "</tls-auth>\n<tls-crypt>\n" SAMPLE_KEY "</tls-crypt>\n", { "exclude each other" } },
+	{ "<tls-auth>\n" SAMPLE_KEY "</tls-auth>\n<tls-crypt>\n" SAMPLE_KEY "</tls-crypt>\n",
+	  { "exclude each other" } },
 	{ "ca missing.pem\n", { "`ca missing.pem`", "cannot read 'missing.pem'", "<ca>" } },
 	{ "ca \"\"\n", { "empty" } },
 	{ "<ca>\nnothing\n</ca>\n", { "holds no certificate" } },
@@ -323,61 +328,137 @@ static const struct {
 	const char *line;
 	enum fate fate;
 } goods[] = {
-	{ "tls-client", FATE_HONOURED }, { "pull", FATE_HONOURED }, { "dev tun7", FATE_HONOURED },
-	{ "dev-type tun", FATE_HONOURED }, { "mode p2p", FATE_HONOURED }, { "nobind", FATE_HONOURED },
-	{ "local 10.0.0.1", FATE_IGNORED }, { "lport 0", FATE_IGNORED }, { "float", FATE_IGNORED },
-	{ "remote 2001:db8::1 1194 udp6", FATE_HONOURED }, { "remote [2001:db8::1] 1194", FATE_HONOURED },
-	{ "remote b 443 tcp", FATE_IGNORED }, { "proto udp4", FATE_HONOURED }, { "remote-random", FATE_HONOURED },
-	{ "cipher AES-128-GCM", FATE_HONOURED }, { "cipher bf-cbc", FATE_IGNORED }, { "cipher none", FATE_IGNORED },
-	{ "cipher AES-192-GCM", FATE_IGNORED }, { "cipher DES-EDE3-CBC", FATE_IGNORED },
-	{ "data-ciphers AES-256-GCM:?CAMELLIA-256-CBC:Foo", FATE_HONOURED }, { "data-ciphers DEFAULT", FATE_HONOURED },
-	{ "ncp-ciphers chacha20-poly1305", FATE_HONOURED }, { "ncp-disable", FATE_IGNORED },
-	{ "data-ciphers-fallback AES-256-CBC", FATE_IGNORED }, { "data-ciphers-fallback AES-256-GCM", FATE_HONOURED },
-	{ "auth none", FATE_IGNORED }, { "auth RSA-SHA256", FATE_HONOURED }, { "auth sha1", FATE_HONOURED },
-	{ "compress", FATE_HONOURED }, { "compress lz4-v2", FATE_HONOURED }, { "compress migrate", FATE_IGNORED },
-	{ "comp-noadapt", FATE_IGNORED }, { "fragment 0", FATE_IGNORED }, { "key-method 2", FATE_HONOURED },
-	{ "tun-mtu 1360", FATE_HONOURED }, { "mssfix", FATE_HONOURED }, { "mssfix 0", FATE_HONOURED },
-	{ "mssfix 1400 fixed", FATE_HONOURED }, { "link-mtu 1500", FATE_IGNORED }, { "txqueuelen 100", FATE_IGNORED },
-	{ "replay-window 512 30", FATE_HONOURED }, { "mute-replay-warnings", FATE_IGNORED },
-	{ "tls-version-min 1.0", FATE_IGNORED }, { "tls-version-min 1.2", FATE_HONOURED },
-	{ "tls-version-min 9 or-highest", FATE_HONOURED }, { "tls-version-max 1.3", FATE_HONOURED },
-	{ "tls-cipher DEFAULT:@SECLEVEL=0", FATE_HONOURED }, { "tls-groups X25519:P-256", FATE_HONOURED },
-	{ "tls-cert-profile preferred", FATE_HONOURED }, { "ns-cert-type server", FATE_HONOURED },
-	{ "remote-cert-eku \"TLS Web Server Authentication\"", FATE_HONOURED }, { "remote-cert-ku a0 88", FATE_HONOURED },
-	{ "verify-x509-name \"C=NL, CN=vpn\"", FATE_HONOURED }, { "verify-x509-name v name-prefix", FATE_HONOURED },
-	{ "ca [inline]", FATE_HONOURED }, { "tls-auth [inline] 1", FATE_HONOURED },
-	{ "key-direction 0", FATE_HONOURED }, { "auth-nocache", FATE_HONOURED }, { "auth-retry nointeract", FATE_HONOURED },
-	{ "auth-user-pass stdin", FATE_HONOURED }, { "push-peer-info", FATE_HONOURED },
-	{ "keepalive 10 60", FATE_HONOURED }, { "ping-exit 60", FATE_HONOURED }, { "ping-restart 0", FATE_HONOURED },
-	{ "reneg-sec 3600 3000", FATE_HONOURED }, { "reneg-bytes -1", FATE_HONOURED }, { "reneg-pkts 1000", FATE_HONOURED },
-	{ "hand-window 30", FATE_HONOURED }, { "connect-retry 5 60", FATE_HONOURED }, { "connect-retry-max 3", FATE_IGNORED },
-	{ "server-poll-timeout 4", FATE_HONOURED }, { "explicit-exit-notify", FATE_HONOURED },
-	{ "topology subnet", FATE_HONOURED }, { "ifconfig 10.8.0.6 10.8.0.5", FATE_HONOURED },
-	{ "ifconfig-ipv6 fd00::2/64 fd00::1", FATE_HONOURED }, { "ifconfig-nowarn", FATE_IGNORED },
-	{ "route 10.1.2.3", FATE_HONOURED }, { "route 10.1.0.0 255.255.0.0 vpn_gateway 5", FATE_HONOURED },
+	{ "tls-client", FATE_HONOURED },
+	{ "pull", FATE_HONOURED },
+	{ "dev tun7", FATE_HONOURED },
+	{ "dev-type tun", FATE_HONOURED },
+	{ "mode p2p", FATE_HONOURED },
+	{ "nobind", FATE_HONOURED },
+	{ "local 10.0.0.1", FATE_IGNORED },
+	{ "lport 0", FATE_IGNORED },
+	{ "float", FATE_IGNORED },
+	{ "remote 2001:db8::1 1194 udp6", FATE_HONOURED },
+	{ "remote [2001:db8::1] 1194", FATE_HONOURED },
+	{ "remote b 443 tcp", FATE_IGNORED },
+	{ "proto udp4", FATE_HONOURED },
+	{ "remote-random", FATE_HONOURED },
+	{ "cipher AES-128-GCM", FATE_HONOURED },
+	{ "cipher bf-cbc", FATE_IGNORED },
+	{ "cipher none", FATE_IGNORED },
+	{ "cipher AES-192-GCM", FATE_IGNORED },
+	{ "cipher DES-EDE3-CBC", FATE_IGNORED },
+	{ "data-ciphers AES-256-GCM:?CAMELLIA-256-CBC:Foo", FATE_HONOURED },
+	{ "data-ciphers DEFAULT", FATE_HONOURED },
+	{ "ncp-ciphers chacha20-poly1305", FATE_HONOURED },
+	{ "ncp-disable", FATE_IGNORED },
+	{ "data-ciphers-fallback AES-256-CBC", FATE_IGNORED },
+	{ "data-ciphers-fallback AES-256-GCM", FATE_HONOURED },
+	{ "auth none", FATE_IGNORED },
+	{ "auth RSA-SHA256", FATE_HONOURED },
+	{ "auth sha1", FATE_HONOURED },
+	{ "compress", FATE_HONOURED },
+	{ "compress lz4-v2", FATE_HONOURED },
+	{ "compress migrate", FATE_IGNORED },
+	{ "comp-noadapt", FATE_IGNORED },
+	{ "fragment 0", FATE_IGNORED },
+	{ "key-method 2", FATE_HONOURED },
+	{ "tun-mtu 1360", FATE_HONOURED },
+	{ "mssfix", FATE_HONOURED },
+	{ "mssfix 0", FATE_HONOURED },
+	{ "mssfix 1400 fixed", FATE_HONOURED },
+	{ "link-mtu 1500", FATE_IGNORED },
+	{ "txqueuelen 100", FATE_IGNORED },
+	{ "replay-window 512 30", FATE_HONOURED },
+	{ "mute-replay-warnings", FATE_IGNORED },
+	{ "tls-version-min 1.0", FATE_IGNORED },
+	{ "tls-version-min 1.2", FATE_HONOURED },
+	{ "tls-version-min 9 or-highest", FATE_HONOURED },
+	{ "tls-version-max 1.3", FATE_HONOURED },
+	{ "tls-cipher DEFAULT:@SECLEVEL=0", FATE_HONOURED },
+	{ "tls-groups X25519:P-256", FATE_HONOURED },
+	{ "tls-cert-profile preferred", FATE_HONOURED },
+	{ "ns-cert-type server", FATE_HONOURED },
+	{ "remote-cert-eku \"TLS Web Server Authentication\"", FATE_HONOURED },
+	{ "remote-cert-ku a0 88", FATE_HONOURED },
+	{ "verify-x509-name \"C=NL, CN=vpn\"", FATE_HONOURED },
+	{ "verify-x509-name v name-prefix", FATE_HONOURED },
+	{ "ca [inline]", FATE_HONOURED },
+	{ "tls-auth [inline] 1", FATE_HONOURED },
+	{ "key-direction 0", FATE_HONOURED },
+	{ "auth-nocache", FATE_HONOURED },
+	{ "auth-retry nointeract", FATE_HONOURED },
+	{ "auth-user-pass stdin", FATE_HONOURED },
+	{ "push-peer-info", FATE_HONOURED },
+	{ "keepalive 10 60", FATE_HONOURED },
+	{ "ping-exit 60", FATE_HONOURED },
+	{ "ping-restart 0", FATE_HONOURED },
+	{ "reneg-sec 3600 3000", FATE_HONOURED },
+	{ "reneg-bytes -1", FATE_HONOURED },
+	{ "reneg-pkts 1000", FATE_HONOURED },
+	{ "hand-window 30", FATE_HONOURED },
+	{ "connect-retry 5 60", FATE_HONOURED },
+	{ "connect-retry-max 3", FATE_IGNORED },
+	{ "server-poll-timeout 4", FATE_HONOURED },
+	{ "explicit-exit-notify", FATE_HONOURED },
+	{ "topology subnet", FATE_HONOURED },
+	{ "ifconfig 10.8.0.6 10.8.0.5", FATE_HONOURED },
+	{ "ifconfig-ipv6 fd00::2/64 fd00::1", FATE_HONOURED },
+	{ "ifconfig-nowarn", FATE_IGNORED },
+	{ "route 10.1.2.3", FATE_HONOURED },
+	{ "route 10.1.0.0 255.255.0.0 vpn_gateway 5", FATE_HONOURED },
 	{ "route 10.1.0.0 255.255.0.0 net_gateway", FATE_IGNORED },
-	{ "route remote_host 255.255.255.255 net_gateway", FATE_IGNORED }, { "route 0.0.0.0 0.0.0.0", FATE_HONOURED },
+	{ "route remote_host 255.255.255.255 net_gateway", FATE_IGNORED },
+	{ "route 0.0.0.0 0.0.0.0", FATE_HONOURED },
 	{ "route 10.9.0.0 default default default", FATE_HONOURED },
-	{ "route-ipv6 2000::/3", FATE_HONOURED }, { "route-ipv6 ::/0 default", FATE_HONOURED },
-	{ "route-gateway 10.8.0.1", FATE_IGNORED }, { "route-nopull", FATE_HONOURED }, { "route-noexec", FATE_IGNORED },
-	{ "redirect-gateway", FATE_HONOURED }, { "redirect-gateway def1 bypass-dhcp !ipv4 ipv6", FATE_HONOURED },
-	{ "redirect-private def1", FATE_HONOURED }, { "block-ipv6", FATE_HONOURED },
-	{ "dhcp-option DNS 9.9.9.9", FATE_HONOURED }, { "dhcp-option DNS6 2001:db8::53", FATE_HONOURED },
-	{ "dhcp-option DOMAIN example.net", FATE_HONOURED }, { "dhcp-option WINS 10.0.0.1", FATE_IGNORED },
-	{ "dhcp-option PROXY_HTTP p 80", FATE_IGNORED }, { "dns search-domains a.example b.example", FATE_HONOURED },
-	{ "dns server 1 address 192.0.2.53 2001:db8::53", FATE_HONOURED }, { "dns server 1 transport DoT", FATE_IGNORED },
-	{ "dns-updown disable", FATE_IGNORED }, { "pull-filter accept \"route 10.\"", FATE_HONOURED },
-	{ "setenv FORWARD_COMPATIBLE 1", FATE_HONOURED }, { "setenv CLIENT_CERT 0", FATE_HONOURED },
-	{ "setenv UV_ID x", FATE_HONOURED }, { "setenv HOME /root", FATE_IGNORED }, { "setenv-safe a b", FATE_IGNORED },
-	{ "setenv opt block-outside-dns", FATE_IGNORED }, { "setenv opt never-heard-of 1", FATE_IGNORED },
-	{ "setenv opt tun-mtu 1400", FATE_HONOURED }, { "ignore-unknown-option foo bar", FATE_HONOURED },
-	{ "script-security 2", FATE_IGNORED }, { "down-pre", FATE_IGNORED }, { "up-delay", FATE_IGNORED },
-	{ "user nobody", FATE_IGNORED }, { "group nogroup", FATE_IGNORED }, { "log /x", FATE_IGNORED },
-	{ "status /x 10", FATE_IGNORED }, { "persist-key", FATE_IGNORED }, { "persist-tun", FATE_IGNORED },
-	{ "management 127.0.0.1 7505", FATE_IGNORED }, { "daemon", FATE_IGNORED }, { "cd /tmp", FATE_IGNORED },
-	{ "block-outside-dns", FATE_IGNORED }, { "register-dns", FATE_IGNORED }, { "ip-win32 dynamic 0 3600", FATE_IGNORED },
-	{ "route-method exe", FATE_IGNORED }, { "verb 3 # loud", FATE_IGNORED }, { "--verb 4", FATE_IGNORED },
-	{ "resolv-retry infinite", FATE_IGNORED }, { "peer-id 3", FATE_IGNORED }, { "session-timeout 100", FATE_IGNORED },
+	{ "route-ipv6 2000::/3", FATE_HONOURED },
+	{ "route-ipv6 ::/0 default", FATE_HONOURED },
+	{ "route-gateway 10.8.0.1", FATE_IGNORED },
+	{ "route-nopull", FATE_HONOURED },
+	{ "route-noexec", FATE_IGNORED },
+	{ "redirect-gateway", FATE_HONOURED },
+	{ "redirect-gateway def1 bypass-dhcp !ipv4 ipv6", FATE_HONOURED },
+	{ "redirect-private def1", FATE_HONOURED },
+	{ "block-ipv6", FATE_HONOURED },
+	{ "dhcp-option DNS 9.9.9.9", FATE_HONOURED },
+	{ "dhcp-option DNS6 2001:db8::53", FATE_HONOURED },
+	{ "dhcp-option DOMAIN example.net", FATE_HONOURED },
+	{ "dhcp-option WINS 10.0.0.1", FATE_IGNORED },
+	{ "dhcp-option PROXY_HTTP p 80", FATE_IGNORED },
+	{ "dns search-domains a.example b.example", FATE_HONOURED },
+	{ "dns server 1 address 192.0.2.53 2001:db8::53", FATE_HONOURED },
+	{ "dns server 1 transport DoT", FATE_IGNORED },
+	{ "dns-updown disable", FATE_IGNORED },
+	{ "pull-filter accept \"route 10.\"", FATE_HONOURED },
+	{ "setenv FORWARD_COMPATIBLE 1", FATE_HONOURED },
+	{ "setenv CLIENT_CERT 0", FATE_HONOURED },
+	{ "setenv UV_ID x", FATE_HONOURED },
+	{ "setenv HOME /root", FATE_IGNORED },
+	{ "setenv-safe a b", FATE_IGNORED },
+	{ "setenv opt block-outside-dns", FATE_IGNORED },
+	{ "setenv opt never-heard-of 1", FATE_IGNORED },
+	{ "setenv opt tun-mtu 1400", FATE_HONOURED },
+	{ "ignore-unknown-option foo bar", FATE_HONOURED },
+	{ "script-security 2", FATE_IGNORED },
+	{ "down-pre", FATE_IGNORED },
+	{ "up-delay", FATE_IGNORED },
+	{ "user nobody", FATE_IGNORED },
+	{ "group nogroup", FATE_IGNORED },
+	{ "log /x", FATE_IGNORED },
+	{ "status /x 10", FATE_IGNORED },
+	{ "persist-key", FATE_IGNORED },
+	{ "persist-tun", FATE_IGNORED },
+	{ "management 127.0.0.1 7505", FATE_IGNORED },
+	{ "daemon", FATE_IGNORED },
+	{ "cd /tmp", FATE_IGNORED },
+	{ "block-outside-dns", FATE_IGNORED },
+	{ "register-dns", FATE_IGNORED },
+	{ "ip-win32 dynamic 0 3600", FATE_IGNORED },
+	{ "route-method exe", FATE_IGNORED },
+	{ "verb 3 # loud", FATE_IGNORED },
+	{ "--verb 4", FATE_IGNORED },
+	{ "resolv-retry infinite", FATE_IGNORED },
+	{ "peer-id 3", FATE_IGNORED },
+	{ "session-timeout 100", FATE_IGNORED },
 };
 
 Test(profile_ovpn, takes_good_lines_and_says_what_becomes_of_them)
@@ -395,7 +476,8 @@ Test(profile_ovpn, takes_good_lines_and_says_what_becomes_of_them)
 		cr_assert_eq(profile_verify(d.p, &why), 0, "%s: %s", goods[i].line, why);
 		note = parsed_note(&d, line);
 		cr_assert_not_null(note, "%s", goods[i].line);
-		cr_assert_eq(note->fate, goods[i].fate, "%s: %s, %s", goods[i].line, fate_to_string(note->fate), note->text);
+		cr_assert_eq(note->fate, goods[i].fate, "%s: %s, %s", goods[i].line, fate_to_string(note->fate),
+			     note->text);
 		cr_assert(*note->text && !strchr(note->text, '@'), "%s: %s", goods[i].line, note->text);
 		parsed_done(&d);
 	}
@@ -428,8 +510,9 @@ Test(profile_ovpn, connection_blocks_replace_bare_remotes_and_copy_what_stood_be
 
 Test(profile_ovpn, keys_of_connections_may_not_differ)
 {
-	struct parsed d = sample_parse_text("client\n<connection>\nremote a\n<tls-auth>\n" SAMPLE_KEY "</tls-auth>\n</connection>\n"
-					    "<connection>\nremote b\n<tls-auth>\n" SAMPLE_KEY "</tls-auth>\n</connection>\n");
+	struct parsed d = sample_parse_text(
+		"client\n<connection>\nremote a\n<tls-auth>\n" SAMPLE_KEY "</tls-auth>\n</connection>\n"
+		"<connection>\nremote b\n<tls-auth>\n" SAMPLE_KEY "</tls-auth>\n</connection>\n");
 
 	cr_assert_eq(d.r, 0, "%s", d.error);
 	parsed_done(&d);
@@ -442,7 +525,8 @@ Test(profile_ovpn, keys_of_connections_may_not_differ)
 
 Test(profile_ovpn, cipher_is_appended_as_last_resort)
 {
-	struct parsed d = sample_parse_text("client\nremote a\ncipher CHACHA20-POLY1305\ndata-ciphers AES-128-GCM:aes-128-gcm\n");
+	struct parsed d =
+		sample_parse_text("client\nremote a\ncipher CHACHA20-POLY1305\ndata-ciphers AES-128-GCM:aes-128-gcm\n");
 
 	cr_assert_eq(d.r, 0, "%s", d.error);
 	cr_assert_str_eq(d.p->ovpn.ciphers, "AES-128-GCM:CHACHA20-POLY1305");
@@ -452,10 +536,11 @@ Test(profile_ovpn, cipher_is_appended_as_last_resort)
 
 Test(profile_ovpn, dns_server_replaces_dhcp_option_and_the_lowest_usable_wins)
 {
-	struct parsed d = sample_parse_text("client\nremote a\ndhcp-option DNS 9.9.9.9\ndhcp-option DOMAIN old.example\n"
-					    "dns server 2 address 192.0.2.2\ndns server -1 address 192.0.2.1:5353\n"
-					    "dns server 0 address 192.0.2.3\ndns server 0 transport DoH\n"
-					    "dns search-domains new.example\n");
+	struct parsed d =
+		sample_parse_text("client\nremote a\ndhcp-option DNS 9.9.9.9\ndhcp-option DOMAIN old.example\n"
+				  "dns server 2 address 192.0.2.2\ndns server -1 address 192.0.2.1:5353\n"
+				  "dns server 0 address 192.0.2.3\ndns server 0 transport DoH\n"
+				  "dns search-domains new.example\n");
 	char buf[INADDR_STR_MAX];
 
 	cr_assert_eq(d.r, 0, "%s", d.error);
@@ -482,8 +567,9 @@ Test(profile_ovpn, ifconfig_follows_the_topology_wherever_it_stands)
 
 Test(profile_ovpn, route_masks_host_bits_and_drops_net_gateway)
 {
-	struct parsed d = sample_parse_text("client\nroute 10.1.2.3 255.255.0.0\nroute 10.2.0.0 255.255.0.0 net_gateway\n"
-					    "route-ipv6 2001:db8:1::5/48\n");
+	struct parsed d =
+		sample_parse_text("client\nroute 10.1.2.3 255.255.0.0\nroute 10.2.0.0 255.255.0.0 net_gateway\n"
+				  "route-ipv6 2001:db8:1::5/48\n");
 	char buf[INPREFIX_STR_MAX];
 
 	cr_assert_eq(d.p->ovpn.n_routes, 2);
@@ -508,13 +594,16 @@ Test(profile_ovpn, server_check_is_on_by_default_and_said)
 
 Test(profile_ovpn, credentials_in_every_form)
 {
-	static const struct sample_file files[] = {
-		{ "two", "bob\npw", 0 }, { "one", "bob", 0 }, { "blank", "bob\r\n\r\n", 0 }, { "nul", "bob\0x\npw\n", 9 }, { 0 }
-	};
+	static const struct sample_file files[] = { { "two", "bob\npw", 0 },
+						    { "one", "bob", 0 },
+						    { "blank", "bob\r\n\r\n", 0 },
+						    { "nul", "bob\0x\npw\n", 9 },
+						    { 0 } };
 	char text[6000], longest[4096];
 	struct parsed d;
 
-	d = sample_parse("client\nremote a\nauth-user-pass two\n", strlen("client\nremote a\nauth-user-pass two\n"), files);
+	d = sample_parse("client\nremote a\nauth-user-pass two\n", strlen("client\nremote a\nauth-user-pass two\n"),
+			 files);
 	cr_assert_str_eq(secret_string(d.p->ovpn.password), "pw");
 	parsed_done(&d);
 	d = sample_parse("client\nauth-user-pass one\n", strlen("client\nauth-user-pass one\n"), files);
@@ -530,7 +619,8 @@ Test(profile_ovpn, credentials_in_every_form)
 
 	memset(longest, 'x', sizeof(longest));
 	for (int extra = 0; extra < 2; extra++) {
-		(void)snprintf(text, sizeof(text), "client\n<auth-user-pass>\nbob\n%.*s\n</auth-user-pass>\n", 4095 + extra, longest);
+		(void)snprintf(text, sizeof(text), "client\n<auth-user-pass>\nbob\n%.*s\n</auth-user-pass>\n",
+			       4095 + extra, longest);
 		d = sample_parse_text(text);
 		cr_assert_eq(d.r, extra ? -EINVAL : 0, "%s", d.error);
 		parsed_done(&d);
@@ -544,7 +634,8 @@ Test(profile_ovpn, credentials_in_every_form)
 
 Test(profile_ovpn, says_what_is_wrong_with_files_that_are_no_text)
 {
-	static const char nul[] = "client\n\0x", utf16[] = "\xff\xfe" "c\0";
+	static const char nul[] = "client\n\0x", utf16[] = "\xff\xfe"
+							   "c\0";
 	_cleanup_(freep) char *large = calloc(1, PROFILE_FILE_MAX + 1);
 	struct parsed d;
 
@@ -601,7 +692,8 @@ Test(profile_ovpn, every_truncation_of_a_good_file_is_survived)
 
 Test(profile_ovpn, text_of_the_file_is_escaped_in_messages)
 {
-	struct parsed d = sample_parse_text("caf\xc3\xa9 \xe2\x80\xae" "abc\n");
+	struct parsed d = sample_parse_text("caf\xc3\xa9 \xe2\x80\xae"
+					    "abc\n");
 
 	cr_assert_eq(d.r, -EINVAL);
 	for (const char *s = d.error; *s; s++)

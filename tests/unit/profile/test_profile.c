@@ -94,7 +94,8 @@ Test(profile, notes_keep_order_and_escape_options)
 Test(profile, binds_cover_files_and_sockets_with_reasons)
 {
 	static const char *const targets[] = { "/etc/resolv.conf", "/etc/nsswitch.conf",
-		"/run/systemd/resolve/io.systemd.Resolve", "/run/nscd", "/run/avahi-daemon/socket" };
+					       "/run/systemd/resolve/io.systemd.Resolve", "/run/nscd",
+					       "/run/avahi-daemon/socket" };
 	size_t n;
 	const struct bind *b = binds_table(&n);
 
@@ -109,8 +110,11 @@ Test(profile, binds_cover_files_and_sockets_with_reasons)
 /* The files in examples/ mean what they say. */
 Test(profile, examples_are_usable)
 {
-	static const struct sample_file files[] = { { "ca.crt", SAMPLE_CERT, 0 }, { "alice.crt", SAMPLE_CERT, 0 },
-						    { "alice.key", SAMPLE_PRIVATE, 0 }, { "ta.key", SAMPLE_KEY, 0 }, { 0 } };
+	static const struct sample_file files[] = { { "ca.crt", SAMPLE_CERT, 0 },
+						    { "alice.crt", SAMPLE_CERT, 0 },
+						    { "alice.key", SAMPLE_PRIVATE, 0 },
+						    { "ta.key", SAMPLE_KEY, 0 },
+						    { 0 } };
 	static const char *const paths[] = { "examples/provider.ovpn", "examples/work.ovpn" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {

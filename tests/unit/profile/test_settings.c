@@ -21,21 +21,67 @@ static struct settings sound(void)
 	return s;
 }
 
-static void addr(struct settings *s, const char *text) { (void)inprefix_parse(text, &s->addrs[0]); }
-static void route(struct settings *s, const char *text) { (void)inprefix_parse(text, &s->routes[0]); }
-static void dns(struct settings *s, const char *text) { (void)inaddr_parse(text, &s->dns[0]); }
-static void search(struct settings *s, const char *text) { (void)str_copy(s->search[0], sizeof(s->search[0]), text); }
-static void peer(struct settings *s, const char *text) { (void)inaddr_parse(text, &s->peer4); }
-static void mtu(struct settings *s, const char *text) { s->mtu = (uint32_t)strtoul(text, NULL, 10); }
-static void n_addrs(struct settings *s, const char *text) { s->n_addrs = (unsigned)strtoul(text, NULL, 10); }
-static void n_routes(struct settings *s, const char *text) { s->n_routes = (unsigned)strtoul(text, NULL, 10); }
-static void n_dns(struct settings *s, const char *text) { s->n_dns = (unsigned)strtoul(text, NULL, 10); }
-static void n_search(struct settings *s, const char *text) { s->n_search = (unsigned)strtoul(text, NULL, 10); }
-static void unterminated(struct settings *s, const char *text) { memset(s->search[0], *text, sizeof(s->search[0])); }
-static void addr_len(struct settings *s, const char *text) { s->addrs[0].len = (uint8_t)strtoul(text, NULL, 10); }
-static void route_len(struct settings *s, const char *text) { s->routes[0].len = (uint8_t)strtoul(text, NULL, 10); }
-static void family(struct settings *s, const char *text) { s->dns[0].family = (int)strtoul(text, NULL, 10); }
-static void twice(struct settings *s, const char *text) { (void)text; s->addrs[1] = s->addrs[0]; }
+static void addr(struct settings *s, const char *text)
+{
+	(void)inprefix_parse(text, &s->addrs[0]);
+}
+static void route(struct settings *s, const char *text)
+{
+	(void)inprefix_parse(text, &s->routes[0]);
+}
+static void dns(struct settings *s, const char *text)
+{
+	(void)inaddr_parse(text, &s->dns[0]);
+}
+static void search(struct settings *s, const char *text)
+{
+	(void)str_copy(s->search[0], sizeof(s->search[0]), text);
+}
+static void peer(struct settings *s, const char *text)
+{
+	(void)inaddr_parse(text, &s->peer4);
+}
+static void mtu(struct settings *s, const char *text)
+{
+	s->mtu = (uint32_t)strtoul(text, NULL, 10);
+}
+static void n_addrs(struct settings *s, const char *text)
+{
+	s->n_addrs = (unsigned)strtoul(text, NULL, 10);
+}
+static void n_routes(struct settings *s, const char *text)
+{
+	s->n_routes = (unsigned)strtoul(text, NULL, 10);
+}
+static void n_dns(struct settings *s, const char *text)
+{
+	s->n_dns = (unsigned)strtoul(text, NULL, 10);
+}
+static void n_search(struct settings *s, const char *text)
+{
+	s->n_search = (unsigned)strtoul(text, NULL, 10);
+}
+static void unterminated(struct settings *s, const char *text)
+{
+	memset(s->search[0], *text, sizeof(s->search[0]));
+}
+static void addr_len(struct settings *s, const char *text)
+{
+	s->addrs[0].len = (uint8_t)strtoul(text, NULL, 10);
+}
+static void route_len(struct settings *s, const char *text)
+{
+	s->routes[0].len = (uint8_t)strtoul(text, NULL, 10);
+}
+static void family(struct settings *s, const char *text)
+{
+	s->dns[0].family = (int)strtoul(text, NULL, 10);
+}
+static void twice(struct settings *s, const char *text)
+{
+	(void)text;
+	s->addrs[1] = s->addrs[0];
+}
 
 static const struct {
 	void (*change)(struct settings *s, const char *text);
@@ -107,8 +153,9 @@ Test(settings, equal_sees_each_difference)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		b = sound();
 		cases[i].change(&b, cases[i].text);
-		if (cases[i].change != unterminated && b.n_addrs <= SETTINGS_ADDRS_MAX && b.n_routes <= SETTINGS_ROUTES_MAX &&
-		    b.n_dns <= SETTINGS_DNS_MAX && b.n_search <= SETTINGS_SEARCH_MAX)
+		if (cases[i].change != unterminated && b.n_addrs <= SETTINGS_ADDRS_MAX &&
+		    b.n_routes <= SETTINGS_ROUTES_MAX && b.n_dns <= SETTINGS_DNS_MAX &&
+		    b.n_search <= SETTINGS_SEARCH_MAX)
 			cr_assert(!settings_equal(&a, &b), "case %zu %s", i, cases[i].text);
 	}
 	b = sound();

@@ -8,8 +8,9 @@
 
 Test(tunnel_settings, reads_every_key)
 {
-	static const char text[] = "# comment\r\n[Tunnel]\r\nUplink = socket\r\nAutostart=yes\nDNS=9.9.9.9  2620:fe::fe\n"
-				   "DefaultRoute=no\n";
+	static const char text[] =
+		"# comment\r\n[Tunnel]\r\nUplink = socket\r\nAutostart=yes\nDNS=9.9.9.9  2620:fe::fe\n"
+		"DefaultRoute=no\n";
 	struct tunnel_settings s;
 	char *error = NULL;
 
@@ -32,7 +33,8 @@ static const struct {
 	{ "[Tunnel]\nqqqqqqqqqqqq=1\n", "s.conf:2:1: unknown key 'qqqqqqqqqqqq' in [Tunnel]; nsvpn.conf(5)" },
 	{ "Uplink=veth\n", "s.conf:1:1: key 'Uplink' stands before any section" },
 	{ "[Tunel]\nUplink=veth\n", "unknown section [Tunel]" },
-	{ "[Tunnel]\nUplink=bridge\n", "s.conf:2:1: 'bridge' is no value for Uplink= in [Tunnel]; give veth or socket" },
+	{ "[Tunnel]\nUplink=bridge\n",
+	  "s.conf:2:1: 'bridge' is no value for Uplink= in [Tunnel]; give veth or socket" },
 	{ "[Tunnel]\nUplink=\n", "veth or socket" },
 	{ "[Tunnel]\nAutostart=maybe\n", "yes or no" },
 	{ "[Tunnel]\nDefaultRoute=sometimes\n", "auto, yes or no" },
@@ -56,8 +58,8 @@ Test(tunnel_settings, refuses_with_line_and_column)
 		struct tunnel_settings s = { .n_dns = 77 };
 		_cleanup_(freep) char *error = NULL;
 
-		cr_assert_eq(tunnel_settings_parse(bads[i].text, strlen(bads[i].text), "s.conf", &s, &error), -EINVAL, "%s",
-			     bads[i].text);
+		cr_assert_eq(tunnel_settings_parse(bads[i].text, strlen(bads[i].text), "s.conf", &s, &error), -EINVAL,
+			     "%s", bads[i].text);
 		cr_assert(strstr(error, bads[i].want), "%s\nwanted %s", error, bads[i].want);
 		cr_assert_eq(s.n_dns, 77, "output touched");
 	}
