@@ -106,7 +106,7 @@ static int verify_routes(const struct settings *s, char **ret_why)
 				     inprefix_format(&s->routes[i], buf, sizeof(buf)));
 		if (masked.len == 0)
 			return wrong(ret_why, "a default route was given as an ordinary route");
-		/* 0.0.0.0/1 and ::/3 begin with the unspecified address and are common; loopback or multicast are not. */
+		/* 0.0.0.0/1 and ::/3 begin with the unspecified address and are common; loopback, multicast are not. */
 		if (masked.len >= 8 && inaddr_is_special(&masked.addr))
 			return wrong(ret_why, "the server gave the route %s, which no tunnel can carry",
 				     inprefix_format(&masked, buf, sizeof(buf)));

@@ -30,19 +30,20 @@ static struct secret *inlined(const char *text)
 	return s;
 }
 
-static const char *const texts[] = {
-	SMALL,
-	"client\nremote a\nca ca.crt\ncert me.crt\nkey 'me key.pem'\ntls-auth ta.key 1 # direction\nauth-user-pass "
-	"login\n"
-	"crl-verify crl.pem\naskpass pw\nverb 3",
-	"client\r\nremote a\r\nca ca.crt\r\npkcs12 me.p12\r\ntls-crypt ta.key\r\n",
-	"client\nkey-direction 0\nca [inline]\n<ca>\n" SAMPLE_CERT
-	"</ca>\n<connection>\nremote a 1\ntls-auth ta.key 1\n"
-	"</connection>\n<connection>\nremote b\n</connection>\nroute 10.0.0.0 255.0.0.0\ndhcp-option DNS 10.0.0.1\n"
-	"pull-filter ignore \"route \"\nsetenv UV_A b\n",
-	"\xef\xbb\xbf"
-	"client\nremote a\nca ca.crt\nca ca.crt\nauth-user-pass stdin",
-};
+#define ALL_FILES                                                                                                      \
+	"client\nremote a\nca ca.crt\ncert me.crt\nkey 'me key.pem'\ntls-auth ta.key 1 # direction\n"                  \
+	"auth-user-pass login\ncrl-verify crl.pem\naskpass pw\nverb 3"
+#define DOS_LINES "client\r\nremote a\r\nca ca.crt\r\npkcs12 me.p12\r\ntls-crypt ta.key\r\n"
+#define IN_CONNECTION                                                                                                  \
+	"client\nkey-direction 0\nca [inline]\n<ca>\n" SAMPLE_CERT                                                      \
+	"</ca>\n<connection>\nremote a 1\ntls-auth ta.key 1\n</connection>\n"                                           \
+	"<connection>\nremote b\n</connection>\nroute 10.0.0.0 255.0.0.0\ndhcp-option DNS 10.0.0.1\n"                   \
+	"pull-filter ignore \"route \"\nsetenv UV_A b\n"
+#define BYTE_ORDER_MARK                                                                                                \
+	"\xef\xbb\xbf"                                                                                                 \
+	"client\nremote a\nca ca.crt\nca ca.crt\nauth-user-pass stdin"
+
+static const char *const texts[] = { SMALL, ALL_FILES, DOS_LINES, IN_CONNECTION, BYTE_ORDER_MARK };
 
 Test(profile_inline, means_the_same_without_its_folder)
 {
