@@ -346,6 +346,13 @@ static void on_auth_failed(struct ovpn_client *c, const struct ovpn_message *m, 
 		fail(c, FAIL_AUTH, PROTO_ADVICE_SAME, "%s ended the session token; logging in again", name);
 		return;
 	}
+	if (str_has_prefix(m->text, "Data channel cipher negotiation failed")) {
+		/* Servers have no other message for it; the login was fine. */
+		fail(c, FAIL_NEGOTIATION, advice_if_alternatives(c),
+		     "%s and this profile have no data cipher in common; nsvpn has AES-256-GCM, AES-192-GCM, AES-128-GCM and CHACHA20-POLY1305: add one to the server's `data-ciphers`",
+		     name);
+		return;
+	}
 	if (c->options->auth_retry == AUTH_RETRY_NOINTERACT)
 		advice = PROTO_ADVICE_RETRY;
 	if (m->challenge)
@@ -608,7 +615,10 @@ static void fail_stuck(struct ovpn_client *c, usec_t now)
 		     name, seconds);
 	else if (s->primary->state == OVPN_KEY_EXCHANGE)
 		fail(c, FAIL_SILENT, PROTO_ADVICE_RETRY,
-		     "%s finished TLS, but did not answer the key exchange within %llu s; its log will say why", name, seconds);
+		     "%s finished TLS, but did not answer the key exchange within %llu s: %s", name, seconds,
+		     c->options->cert || c->options->pkcs12 ?
+			     "it may have refused our certificate; its log will say why" :
+			     "it may want a client certificate (`cert` and `key`), and the profile has none");
 	else
 		fail(c, FAIL_SILENT, PROTO_ADVICE_RETRY,
 		     "%s let us in, but sent no settings (PUSH_REPLY) within %llu s; its log will say why", name, seconds);

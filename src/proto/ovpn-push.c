@@ -669,6 +669,7 @@ static const struct option_kind kinds[] = {
 	{ "register-dns", 0, ANY, 0, NULL },
 	{ "ip-win32", 0, ANY, 0, NULL },
 	{ "tap-sleep", 0, ANY, 0, NULL },
+	{ "tun-ipv6", 0, ANY, 0, NULL },
 };
 
 static const struct option_kind *find_kind(const char *name)
