@@ -29,7 +29,8 @@ struct tunnelnet {
 	char *run_dir;        /* <run>/NAME */
 	char *journal_path;
 	char *netns_path;
-	const struct uplink_ops *uplink;
+	enum uplink wanted;              /* as the settings say now */
+	const struct uplink_ops *uplink; /* as it is built: the journal's, else the wanted one */
 
 	bool have_journal;
 	bool damaged;

@@ -274,7 +274,10 @@ static void step_lock_print(const struct tunnelnet *n, const struct step *s, FIL
 	if (opening)
 		fprintf(f, ": let the engine's packets through to the server's address, protocol and port");
 	else if (!tun)
-		fprintf(f, ", with no opening");
+		fprintf(f, ", with no opening%s",
+			s->lock == LOCK_OUTER && n->j.uplink == UPLINK_VETH
+				? "; and what will be let out leaves with this machine's address (masquerade)"
+				: "");
 	if (!tun)
 		return;
 	if (!n->connected) {

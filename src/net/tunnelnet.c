@@ -14,7 +14,7 @@
 #include "net/netns.h"
 #include "net/plan.h"
 #include "net/sysctl.h"
-#include "net/tun.h"
+#include "net/tun-open.h"
 #include "net/uplink.h"
 #include "nl/nft.h"
 
@@ -103,7 +103,7 @@ int tunnelnet_new(struct tunnelnet **ret, const char *name, enum uplink uplink, 
 	r = set_names(n, name);
 	if (r < 0)
 		return finish(n, r, ret_error);
-	n->uplink = uplink_ops(uplink);
+	n->wanted = uplink;
 	r = journal_read(n->journal_path, &n->j);
 	n->have_journal = r == 0 || r == -EUCLEAN;
 	n->damaged = r == -EUCLEAN;
@@ -112,6 +112,7 @@ int tunnelnet_new(struct tunnelnet **ret, const char *name, enum uplink uplink, 
 			      ret_error);
 	if (r < 0)
 		n->j.uplink = uplink;
+	n->uplink = uplink_ops(n->j.uplink);
 	reopen_netns(n);
 	*ret = TAKE_PTR(n);
 	return 0;
@@ -235,7 +236,8 @@ static int remove_journal(struct tunnelnet *n)
 		return net_error(n, -errno, "The journal %s cannot be removed: %s.", n->journal_path, strerror(errno));
 	(void)rmdir(n->run_dir); /* somebody else may keep files there */
 	journal_done(&n->j);
-	n->j.uplink = n->uplink == &uplink_socket ? UPLINK_SOCKET : UPLINK_VETH;
+	n->j.uplink = n->wanted;
+	n->uplink = uplink_ops(n->wanted);
 	n->have_journal = n->damaged = false;
 	return 0;
 }
@@ -266,7 +268,7 @@ static int refuse_prepare(struct tunnelnet *n)
 				 "The journal %s is damaged, so tunnel %s stays locked as it is; `nsvpn down %s` removes "
 				 "what is left of it.",
 				 n->journal_path, n->name, n->name);
-	if (n->have_journal && uplink_ops(n->j.uplink) != n->uplink)
+	if (n->have_journal && n->j.uplink != n->wanted)
 		return net_error(n, -EBUSY,
 				 "Tunnel %s is still built with Uplink=%s; `nsvpn down %s` first, then the new setting "
 				 "takes effect.",
@@ -784,7 +786,7 @@ int tunnelnet_print_plan(struct tunnelnet *n, const struct profile *p, const str
 
 	begin(n);
 	if (!n->have_journal || n->damaged) {
-		n->j = (struct journal){ .uplink = n->uplink == &uplink_socket ? UPLINK_SOCKET : UPLINK_VETH };
+		n->j = (struct journal){ .uplink = n->wanted };
 		r = choose(n);
 	}
 	if (r == 0) {
@@ -808,23 +810,43 @@ int tunnelnet_print_plan(struct tunnelnet *n, const struct profile *p, const str
 	return finish(n, r, NULL);
 }
 
-int tunnelnet_failpoints(struct tunnelnet *n, char ***ret)
+static int add_failpoints(char ***v, const char *name, bool has_undo)
 {
-	_cleanup_(strv_freep) char **v = NULL;
-	struct journal kept = n->j;
-	struct plan plans[3];
-	int r = strv_add(&v, "journal");
+	int r = 0;
 
-	n->j.server.addr.family = AF_INET6; /* the longest plan */
-	plan_prepare(&plans[0], n);
-	plan_open(&plans[1], n, 0);
-	plan_connect(&plans[2], n);
-	n->j = kept;
+	for (int i = 0; i < 4 && r == 0; i++) {
+		_cleanup_(freep) char *point = NULL;
+
+		if (i >= 2 && !has_undo)
+			continue;
+		point = str_format("%s.%s%s", i < 2 ? "up" : "down", name, i % 2 ? "+" : "");
+		r = point ? strv_add(v, point) : -ENOMEM;
+	}
+	return r;
+}
+
+int tunnelnet_failpoints(char ***ret)
+{
+	/* The longest plan: a veth and an IPv6 server. The steps of the other uplink are among these. */
+	struct tunnelnet n = { .name = "any", .uplink = &uplink_veth, .ns_fd = -EBADF };
+	_cleanup_(strv_freep) char **v = NULL;
+	struct plan plans[3];
+	int r;
+
+	n.j.server.addr.family = AF_INET6;
+	plan_prepare(&plans[0], &n);
+	plan_open(&plans[1], &n, 0);
+	plan_connect(&plans[2], &n);
+	r = strv_add(&v, "up.journal+");
 	for (size_t i = 0; i < ARRAY_SIZE(plans); i++)
 		for (size_t k = 0; k < plans[i].n && r == 0; k++)
-			r = strv_add(&v, plans[i].v[k].name);
+			r = add_failpoints(&v, plans[i].v[k].name, plans[i].v[k].ops->undo);
 	if (r == 0)
-		r = strv_add(&v, "tun");
+		r = strv_add(&v, "up.tun");
+	if (r == 0)
+		r = strv_add(&v, "down.tun");
+	if (r == 0)
+		r = strv_add(&v, "down.journal");
 	if (r == 0)
 		*ret = TAKE_PTR(v);
 	return r;

@@ -95,7 +95,8 @@ int tunnelnet_print_plan(struct tunnelnet *n, const struct profile *p, const str
 int tunnelnet_list(char ***ret);
 
 /*
- * For tests: the names of all steps. NSVPN_FAILPOINT="DIRECTION.STEP[+]:WHAT", heard by root with NSVPN_RUN set, makes
- * the step fail or the process die: DIRECTION up or down; "+" behind the step, not before it; WHAT kill or error. strv.
+ * For tests: every value that NSVPN_FAILPOINT takes, without the last word: "up.netns", "up.netns+", "down.netns", ...
+ * Set to NAME:kill or NAME:error and heard by root with NSVPN_RUN set, it makes the process die or the step fail there;
+ * "+" is behind the step, not before it. strv.
  */
-int tunnelnet_failpoints(struct tunnelnet *n, char ***ret);
+int tunnelnet_failpoints(char ***ret);

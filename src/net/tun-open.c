@@ -1,5 +1,5 @@
 /* Opening /dev/net/tun with as much offload as the kernel has. */
-#include "net/tun.h"
+#include "net/tun-open.h"
 
 #include <fcntl.h>
 #include <linux/if_tun.h>
