@@ -44,7 +44,8 @@
 #define PROFILE_TEXT_MAX (8 * PROFILE_FILE_MAX)
 #define AUTH_TEXT_MAX 8192
 #define FAIL_NONE 0xff
-#define TIMER_ACCURACY (1 * USEC_PER_MSEC)
+/* Not more: to spread timers that are less exact, sd-event reads the boot id, and no file can be opened any more. */
+#define TIMER_ACCURACY 1
 #define STARVED_WAIT (1 * USEC_PER_MSEC)
 #define GOODBYE_MAX (200 * USEC_PER_MSEC)
 /* Refusals by a server that once answered: a restart takes it a moment; this much longer it is gone. */
@@ -792,7 +793,7 @@ int engine_new(struct engine **ret, int control_fd)
 	r = sd_event_new(&e->event);
 	if (r >= 0)
 		r = monitor_client_init(&e->monitor, e->event, TAKE_FD(control_fd), &monitor_ops, e);
-	if (r >= 0) /* made now: sd-event reads the boot id for its first timer */
+	if (r >= 0)
 		r = sd_event_add_time(e->event, &e->timer, CLOCK_BOOTTIME, USEC_INFINITY, TIMER_ACCURACY, on_timer, e);
 	if (r >= 0)
 		r = sd_event_source_set_priority(e->timer, SD_EVENT_PRIORITY_IMPORTANT);
