@@ -1,0 +1,375 @@
+/* Keys and their change: soft resets from either side, failures of them, replays and damage on the control channel. */
+#include "proto/ovpn-session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "ovpn-world.h"
+
+static struct world w;
+
+static void make(void)
+{
+	world_init(&w);
+}
+
+static void drop(void)
+{
+	world_done(&w);
+}
+
+TestSuite(ovpn_session, .init = make, .fini = drop, .timeout = 60);
+
+#define RENEG (100 * USEC_PER_SEC)
+
+static void quiet(void)
+{
+	w.peer.push = "topology subnet,ifconfig 10.8.0.2 255.255.255.0";
+}
+
+Test(ovpn_session, renews_keys_when_the_client_wants)
+{
+	quiet();
+	w.o->reneg_sec = RENEG;
+	world_up(&w, 1);
+	world_exchange(&w, 90, 90 * USEC_PER_SEC);
+	cr_assert_eq(w.sim.n_rekeyed, 0);
+	world_exchange(&w, 300, 300 * USEC_PER_SEC);
+	cr_assert_eq(w.sim.n_rekeyed, 3);
+	cr_assert_eq(peer_stats(w.sim.peer)->n_rekeys, 3);
+	cr_assert_eq(w.sim.n_failed, 0);
+}
+
+Test(ovpn_session, renews_keys_when_the_server_wants)
+{
+	quiet();
+	w.o->reneg_sec = 0;
+	world_up(&w, 1);
+	for (unsigned i = 1; i <= 9; i++) {
+		peer_rekey(w.sim.peer, w.sim.now);
+		world_exchange(&w, 100, 100 * USEC_PER_SEC);
+		cr_assert_eq(w.sim.n_rekeyed, i);
+		/* 1 to 7, then 1 again: 0 never comes back */
+		cr_assert_eq(peer_stats(w.sim.peer)->key_id, (i - 1) % 7 + 1);
+		cr_assert_eq(peer_stats(w.sim.peer)->last_data_key, (i - 1) % 7 + 1);
+	}
+}
+
+static unsigned wanted;
+
+static bool has_wanted(struct sim *s)
+{
+	return s->n_rekeyed == wanted;
+}
+
+Test(ovpn_session, renews_keys_when_both_want_at_once)
+{
+	usec_t generated;
+
+	quiet();
+	w.o->reneg_sec = RENEG;
+	world_up(&w, 1);
+	generated = w.sim.now;
+	w.sim.delay = 50 * USEC_PER_MSEC;
+	for (wanted = 1; wanted <= 8; wanted++) {
+		/* to the very moment at which the client begins; then the server begins as well */
+		(void)sim_run(&w.sim, generated + RENEG - w.sim.now, NULL);
+		peer_rekey(w.sim.peer, w.sim.now);
+		cr_assert(sim_run(&w.sim, 5 * USEC_PER_SEC, has_wanted));
+		generated = w.sim.now;
+		cr_assert_eq(peer_stats(w.sim.peer)->key_id, (wanted - 1) % 7 + 1);
+		world_exchange(&w, 10, 10 * USEC_PER_SEC);
+	}
+	cr_assert_eq(w.sim.n_failed, 0);
+}
+
+Test(ovpn_session, renews_keys_under_dynamic_tls_crypt)
+{
+	world_done(&w);
+	for (unsigned i = 0; i < 6; i++) {
+		world_init(&w);
+		quiet();
+		world_set_wrap(&w, (enum control_wrap)(i % 3), KEY_DIRECTION_0);
+		w.peer.dyn = true;
+		w.peer.ekm = i / 3;
+		w.o->reneg_sec = RENEG;
+		world_up(&w, i);
+		world_exchange(&w, 250, 250 * USEC_PER_SEC);
+		cr_assert_eq(w.sim.n_rekeyed, 2);
+		peer_rekey(w.sim.peer, w.sim.now);
+		world_exchange(&w, 20, 20 * USEC_PER_SEC);
+		cr_assert_eq(w.sim.n_rekeyed, 3);
+		world_done(&w);
+	}
+	world_init(&w);
+	world_start(&w, 0);
+}
+
+Test(ovpn_session, renews_keys_over_a_bad_network)
+{
+	quiet();
+	w.o->reneg_sec = RENEG;
+	world_up(&w, 7);
+	w.sim.loss = 30;
+	w.sim.dup = 20;
+	w.sim.jitter = 300 * USEC_PER_MSEC;
+	(void)sim_run(&w.sim, 1000 * USEC_PER_SEC, NULL);
+	cr_assert_geq(w.sim.n_rekeyed, 5);
+	cr_assert_eq(w.sim.n_failed, 0);
+	w.sim.loss = w.sim.dup = 0;
+	w.sim.jitter = 0;
+	(void)sim_run(&w.sim, 20 * USEC_PER_SEC, NULL);
+	world_exchange(&w, 10, 10 * USEC_PER_SEC);
+}
+
+static bool has_rekeyed(struct sim *s)
+{
+	return s->n_rekeyed > 0;
+}
+
+Test(ovpn_session, sends_with_the_old_key_for_a_while)
+{
+	quiet();
+	w.o->reneg_sec = RENEG; /* the switch comes after min(60, 50) s */
+	world_up(&w, 1);
+	cr_assert(sim_run(&w.sim, 110 * USEC_PER_SEC, has_rekeyed));
+	world_exchange(&w, 10, 40 * USEC_PER_SEC);
+	cr_assert_eq(peer_stats(w.sim.peer)->last_data_key, 0);
+	(void)sim_run(&w.sim, 10 * USEC_PER_SEC, NULL);
+	world_exchange(&w, 1, USEC_PER_SEC);
+	cr_assert_eq(peer_stats(w.sim.peer)->last_data_key, 1);
+}
+
+Test(ovpn_session, renews_by_volume)
+{
+	quiet();
+	w.o->reneg_sec = 0;
+	w.o->reneg_bytes = 10000;
+	world_up(&w, 1);
+	world_exchange(&w, 60, 60 * USEC_PER_SEC);
+	cr_assert_eq(w.sim.n_rekeyed, 1);
+	world_done(&w);
+	world_init(&w);
+	quiet();
+	w.o->reneg_sec = 0;
+	w.o->reneg_pkts = 20;
+	world_up(&w, 1);
+	world_exchange(&w, 15, 15 * USEC_PER_SEC);
+	cr_assert_eq(w.sim.n_rekeyed, 1);
+}
+
+Test(ovpn_session, a_failed_renewal_keeps_the_old_key_and_is_tried_again)
+{
+	quiet();
+	w.o->reneg_sec = RENEG;
+	world_up(&w, 1);
+	(void)sim_run(&w.sim, 99 * USEC_PER_SEC, NULL);
+	w.sim.cut_to_server = true;
+	(void)sim_run(&w.sim, 65 * USEC_PER_SEC, NULL);
+	cr_assert_eq(w.sim.n_rekeyed, 0);
+	cr_assert(strstr(w.sim.infos, "renewing the data keys failed"));
+	w.sim.cut_to_server = false;
+	world_exchange(&w, 10, 5 * USEC_PER_SEC);
+	cr_assert(sim_run(&w.sim, 30 * USEC_PER_SEC, has_rekeyed));
+	world_exchange(&w, 100, 90 * USEC_PER_SEC);
+	cr_assert_eq(w.sim.n_failed, 0);
+}
+
+Test(ovpn_session, ends_when_the_old_key_dies_without_successor)
+{
+	quiet();
+	w.o->reneg_sec = RENEG;
+	w.o->tran_window = 200 * USEC_PER_SEC;
+	world_up(&w, 1);
+	w.sim.cut = true;
+	cr_assert_not(sim_run(&w.sim, 295 * USEC_PER_SEC, sim_has_failed));
+	cr_assert(sim_run(&w.sim, 10 * USEC_PER_SEC, sim_has_failed));
+	cr_assert_eq(w.sim.failed.fail, FAIL_TIMEOUT);
+	cr_assert_eq(w.sim.failed.advice, PROTO_ADVICE_RETRY);
+	cr_assert_not(sim_send_up(&w.sim));
+}
+
+Test(ovpn_session, the_lame_key_dies_after_its_time)
+{
+	uint8_t ip[100] = { 0x45 }, wire[300];
+	size_t n;
+
+	quiet();
+	ip[3] = 100;
+	w.o->reneg_sec = RENEG;
+	w.o->tran_window = 80 * USEC_PER_SEC;
+	world_up(&w, 1);
+	n = peer_seal(w.sim.peer, ip, sizeof(ip), wire, w.sim.now);
+	(void)sim_run(&w.sim, 190 * USEC_PER_SEC, NULL);
+	cr_assert_eq(w.sim.n_rekeyed, 1);
+	cr_assert_eq(sim_inject(&w.sim, wire, n), -VERDICT_DROP_KEY_ID);
+	world_exchange(&w, 5, USEC_PER_SEC);
+}
+
+Test(ovpn_session, uses_the_token_from_then_on)
+{
+	quiet();
+	w.o->auth_user_pass = true;
+	w.username = world_secret("anna");
+	w.password = world_secret("secret");
+	w.peer.username = "anna";
+	w.peer.password = "secret";
+	w.peer.token = "SESS_ID_AT_abc";
+	w.o->reneg_sec = RENEG;
+	world_up(&w, 1);
+	cr_assert_str_eq(peer_stats(w.sim.peer)->password, "secret");
+	(void)sim_run(&w.sim, 110 * USEC_PER_SEC, NULL);
+	cr_assert_eq(w.sim.n_rekeyed, 1);
+	cr_assert_str_eq(peer_stats(w.sim.peer)->password, "SESS_ID_AT_abc");
+	cr_assert_null(strstr(w.sim.infos, "SESS_ID"));
+	/* a roll-over changes the token and nothing else */
+	peer_say(w.sim.peer, "PUSH_REPLY,auth-token SESS_ID_AT_def,ifconfig 1.2.3.4 255.255.255.0");
+	(void)sim_run(&w.sim, 110 * USEC_PER_SEC, NULL);
+	cr_assert_eq(w.sim.n_settings, 1);
+	cr_assert_str_eq(peer_stats(w.sim.peer)->password, "SESS_ID_AT_def");
+	/* which this server does not know: the token has expired, the password is fine */
+	cr_assert_eq(w.sim.n_failed, 1);
+	cr_assert_eq(w.sim.failed.fail, FAIL_AUTH);
+	cr_assert_eq(w.sim.failed.advice, PROTO_ADVICE_SAME);
+}
+
+/* ---- damage and replays ---- */
+
+Test(ovpn_session, replayed_control_packets_change_nothing)
+{
+	world_done(&w);
+	for (unsigned i = 0; i < 3; i++) {
+		unsigned n;
+
+		world_init(&w);
+		world_set_wrap(&w, (enum control_wrap)i, KEY_DIRECTION_0);
+		world_up(&w, 1);
+		(void)sim_run(&w.sim, USEC_PER_SEC, NULL);
+		n = w.sim.n_log;
+		for (unsigned k = 0; k < 2 * n; k++)
+			if (!ovpn_opcode_is_data(w.sim.log[k % n][0] >> 3))
+				cr_expect_leq(sim_inject(&w.sim, w.sim.log[k % n], w.sim.log_len[k % n]), 0);
+		(void)sim_run(&w.sim, 5 * USEC_PER_SEC, NULL);
+		cr_assert(w.sim.n_settings == 1 && w.sim.n_failed == 0 && w.sim.n_rekeyed == 0);
+		world_exchange(&w, 5, USEC_PER_SEC);
+		world_done(&w);
+	}
+	world_init(&w);
+	world_start(&w, 0);
+}
+
+/* Each packet of a handshake is preceded by damaged copies of itself: every byte, one bit of each. */
+static void damage(enum control_wrap wrap)
+{
+	world_set_wrap(&w, wrap, KEY_DIRECTION_0);
+	world_start(&w, 1);
+	while (!sim_is_up(&w.sim) && !sim_has_failed(&w.sim)) {
+		for (unsigned i = 0; i < SIM_QUEUE; i++) {
+			struct sim_datagram *d = &w.sim.queue[i];
+
+			if (!d->used || !d->to_client)
+				continue;
+			for (size_t k = 0; k < d->len; k++) {
+				/* without a wrap only session ids, acks and ids are protected: by being unguessable or known */
+				if (wrap == CONTROL_WRAP_NONE && (k == 0 || k >= 9))
+					break;
+				d->data[k] ^= (uint8_t)(1u << (k % 8));
+				cr_assert_lt(sim_inject(&w.sim, d->data, d->len), 0, "byte %zu", k);
+				d->data[k] ^= (uint8_t)(1u << (k % 8));
+			}
+		}
+		(void)sim_run(&w.sim, USEC_PER_MSEC, NULL);
+	}
+	cr_assert_eq(w.sim.n_failed, 0);
+	cr_assert_eq(w.sim.n_settings, 1);
+}
+
+Test(ovpn_session, damaged_packets_change_nothing_with_tls_auth)
+{
+	damage(CONTROL_WRAP_TLS_AUTH);
+	world_exchange(&w, 5, USEC_PER_SEC);
+}
+
+Test(ovpn_session, damaged_packets_change_nothing_with_tls_crypt)
+{
+	damage(CONTROL_WRAP_TLS_CRYPT);
+	world_exchange(&w, 5, USEC_PER_SEC);
+}
+
+Test(ovpn_session, rejects_what_no_server_sends)
+{
+	static const uint8_t opcodes[] = { 0, 1, 2, 7, 10, 11, 12, 31 };
+	uint8_t packet[64] = { 0 };
+
+	world_start(&w, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(opcodes); i++) {
+		packet[0] = (uint8_t)(opcodes[i] << 3);
+		cr_expect_eq(sim_inject(&w.sim, packet, sizeof(packet)), -VERDICT_DROP_OPCODE, "%u", opcodes[i]);
+	}
+	packet[0] = OVPN_OP_HARD_RESET_SERVER_V2 << 3;
+	for (size_t len = 0; len < 14; len++)
+		cr_expect_lt(sim_inject(&w.sim, packet, len), 0);
+	packet[0] = OVPN_OP_SOFT_RESET_V1 << 3 | 1;
+	cr_expect_eq(sim_inject(&w.sim, packet, sizeof(packet)), -VERDICT_DROP_KEY_ID);
+}
+
+/* A hard reset of a stranger who does not know our session id, and of one who guesses. */
+Test(ovpn_session, does_not_believe_a_foreign_server)
+{
+	struct ovpn_control c = { .opcode = OVPN_OP_HARD_RESET_SERVER_V2, .sid = { { 1 } } };
+	uint8_t packet[64];
+	size_t n;
+
+	world_start(&w, 1);
+	cr_assert_eq(ovpn_packet_build(&c, packet, sizeof(packet), &n), 0);
+	cr_assert_eq(sim_inject(&w.sim, packet, n), -VERDICT_DROP_SESSION);
+	c.n_acks = 1;
+	c.peer_sid.id[0] = 9;
+	cr_assert_eq(ovpn_packet_build(&c, packet, sizeof(packet), &n), 0);
+	cr_assert_eq(sim_inject(&w.sim, packet, n), -VERDICT_DROP_SESSION);
+	cr_assert(sim_run(&w.sim, 60 * USEC_PER_SEC, sim_is_up));
+}
+
+Test(ovpn_session, repeats_its_reset_unchanged)
+{
+	uint8_t first[64], again[64];
+	size_t n;
+
+	world_start(&w, 1);
+	w.sim.cut = true;
+	n = w.sim.client->ops->next_wire(w.sim.client, first, w.sim.now);
+	cr_assert_eq(n, 14);
+	cr_assert_eq(first[0], OVPN_OP_HARD_RESET_CLIENT_V2 << 3);
+	for (unsigned i = 0; i < 3; i++) {
+		w.sim.now = w.sim.client->ops->deadline(w.sim.client);
+		w.sim.client->ops->tick(w.sim.client, w.sim.now);
+		cr_assert_eq(w.sim.client->ops->next_wire(w.sim.client, again, w.sim.now), n);
+		cr_assert_arr_eq(first, again, n);
+		cr_assert_eq(w.sim.client->ops->next_wire(w.sim.client, again, w.sim.now), 0);
+	}
+}
+
+Test(ovpn_session, keeps_control_packets_small)
+{
+	world_set_wrap(&w, CONTROL_WRAP_TLS_AUTH, KEY_DIRECTION_0);
+	w.o->auth = (char *)(w.peer.digest = "sha512");
+	w.o->auth_user_pass = true;
+	w.username = world_secret("u");
+	w.password = world_secret("a password of some length, as tokens of identity providers have it");
+	w.sim.now = 0;
+	world_start(&w, 1);
+	for (unsigned i = 0; i < 200 && !w.sim.n_settings; i++) {
+		(void)sim_run(&w.sim, USEC_PER_MSEC, NULL);
+		for (unsigned k = 0; k < SIM_QUEUE; k++)
+			cr_assert(w.sim.queue[k].to_client || !w.sim.queue[k].used || w.sim.queue[k].len <= 1250 - 28);
+	}
+	cr_assert_eq(w.sim.n_settings, 1);
+}
+
+Test(ovpn_session, names_its_states)
+{
+	for (unsigned i = 0; i < _OVPN_KEY_STATE_MAX; i++)
+		cr_assert_not_null(ovpn_key_state_to_string((enum ovpn_key_state)i));
+	cr_assert_str_eq(ovpn_key_state_to_string((enum ovpn_key_state)99), "unknown");
+}
