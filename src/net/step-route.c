@@ -5,6 +5,12 @@
 #include "net/plan.h"
 #include "net/sysctl.h"
 
+/* A kernel without IPv6 has no IPv6 routes and needs none: nothing can leave by them. */
+static bool family_missing(int family)
+{
+	return family == AF_INET6 && !sysctl_have_ipv6();
+}
+
 /* ---- one route ---- */
 
 static int route_wanted(struct tunnelnet *n, const struct step *s, struct rt **ret_rt, struct rt_route *ret)
@@ -44,6 +50,8 @@ static int route_check(struct tunnelnet *n, const struct step *s)
 	struct rt *rt;
 	int r;
 
+	if (family_missing(s->route.route.dst.addr.family))
+		return 1;
 	r = route_wanted(n, s, &rt, &want);
 	if (r == -ENODEV)
 		return 0;
@@ -110,6 +118,8 @@ static int rule_check(struct tunnelnet *n, const struct step *s)
 	struct rt *rt;
 	int r;
 
+	if (family_missing(s->rule.family))
+		return 1;
 	r = step_rt(n, s, &rt);
 	return r < 0 ? r : rt_rule_exists(rt, &s->rule);
 }
@@ -132,7 +142,7 @@ static int rule_undo(struct tunnelnet *n, const struct step *s)
 {
 	struct rt *rt;
 
-	if (step_rt(n, s, &rt) < 0 || rt_rule_exists(rt, &s->rule) <= 0)
+	if (family_missing(s->rule.family) || step_rt(n, s, &rt) < 0 || rt_rule_exists(rt, &s->rule) <= 0)
 		return 0;
 	return rt_rule_delete(rt, &s->rule);
 }
@@ -155,7 +165,7 @@ struct wanted {
 
 static bool family_blocked(const struct settings *s, int family)
 {
-	return family == AF_INET6 && (s->block_ipv6 || !sysctl_have_ipv6());
+	return family == AF_INET6 && (s->block_ipv6 || family_missing(family));
 }
 
 static void wanted_add(struct wanted *w, int index, const struct inprefix *dst)

@@ -243,6 +243,7 @@ Test(rtnl, opens_in_another_namespace_and_stays_here)
 	cr_assert_eq(rt_writes(), writes, "looking is not writing");
 	cr_assert_eq(rt_link_delete(there, l.index), 0);
 	cr_assert_eq(rt_writes(), writes + 1);
+	rt_free(there);
 	cr_assert_lt(rt_open(&there, 0), 0, "standard input is no namespace");
 	rt_free(rt);
 }
