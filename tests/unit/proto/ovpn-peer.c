@@ -388,6 +388,20 @@ static size_t next_of(struct peer *p, struct peer_key *k, uint8_t *buf, usec_t n
 	return (size_t)n;
 }
 
+size_t peer_forge(struct peer *p, struct ovpn_control *c, uint8_t *buf)
+{
+	uint8_t plain[2400];
+	size_t len;
+	ssize_t n;
+
+	c->sid = p->sid;
+	c->peer_sid = c->n_acks ? p->client_sid : (struct ovpn_sid){ { 0 } };
+	if (ovpn_packet_build(c, plain, sizeof(plain), &len) < 0)
+		return 0;
+	n = ovpn_wrap_seal(wrap_of(p, c->key_id), plain, len, buf, 2200);
+	return n > 0 ? (size_t)n : 0;
+}
+
 size_t peer_next_wire(struct peer *p, uint8_t *buf, usec_t now)
 {
 	size_t n = next_of(p, p->primary, buf, now);
@@ -510,8 +524,8 @@ static void events(struct sim *s)
 			break;
 		case PROTO_EVENT_INFO:
 			s->n_info++;
-			(void)strncat(s->infos, ev.text, sizeof(s->infos) - strlen(s->infos) - 2);
-			(void)strcat(s->infos, "\n");
+			if (strlen(s->infos) + strlen(ev.text) + 2 < sizeof(s->infos))
+				(void)strcat(strcat(s->infos, ev.text), "\n");
 			break;
 		case PROTO_EVENT_FAILED:
 			s->n_failed++;

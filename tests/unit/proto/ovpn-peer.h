@@ -45,6 +45,10 @@ void peer_say(struct peer *p, const char *text);
 /* Length of the datagram, 0 without a key. */
 size_t peer_seal(struct peer *p, const uint8_t *inner, size_t len, uint8_t *out, usec_t now);
 
+/* A control packet as this server would send it, with whatever content: sids, acks' owner and wrap are right. */
+struct ovpn_control;
+size_t peer_forge(struct peer *p, struct ovpn_control *c, uint8_t *buf);
+
 struct peer_stats {
 	unsigned n_inner, n_pings, n_exits, n_dropped, n_push_requests, n_rekeys, n_exit_messages;
 	uint8_t key_id;        /* of the newest key with data */
