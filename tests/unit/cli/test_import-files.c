@@ -144,6 +144,17 @@ Test(import_files, what_is_no_file_is_refused, .init = cr_redirect_stderr)
 	}
 }
 
+Test(import_files, a_file_that_is_no_profile_is_not_quoted, .init = cr_redirect_stderr)
+{
+	char buf[1024] = "";
+
+	folder_make();
+	cr_expect_eq(import("# accounts\n\nroot:$6$secret:1:0:::\n", "bad"), EXIT_CODE_FAILED);
+	fflush(stderr);
+	(void)!fread(buf, 1, sizeof(buf) - 1, cr_get_redirected_stderr());
+	cr_expect(strstr(buf, "profile.ovpn:3: ") && !strstr(buf, "secret"), "%s", buf);
+}
+
 /* sudo: what the user may not read, his profile may not fetch from elsewhere. */
 Test(import_files, files_outside_are_read_with_the_callers_rights, .init = cr_redirect_stderr)
 {
