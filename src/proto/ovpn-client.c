@@ -285,7 +285,8 @@ static void on_pushed(struct ovpn_client *c, usec_t now)
 		fail_errno(c, r, FAIL_NEGOTIATION, error);
 		return;
 	}
-	r = framing_init(&c->framing, c->push.framing, false, c->settings.mtu);
+	/* Compressed packets are taken only where the profile itself speaks of compression; none is ever sent. */
+	r = framing_init(&c->framing, c->push.framing, c->options->lzo_option, c->settings.mtu);
 	if (r < 0) {
 		fail_errno(c, -ENOMEM, FAIL_INTERNAL, NULL);
 		return;
@@ -411,6 +412,15 @@ static void on_info(struct ovpn_client *c, const struct ovpn_message *m, usec_t 
 		info(c, now, "the server says: %s", text);
 }
 
+/* The key exchange is over. */
+static void enter_push(struct ovpn_client *c, usec_t now)
+{
+	c->phase = PHASE_PUSH;
+	c->push_request_at = now;
+	if (!c->options->pull)
+		on_pushed(c, now);
+}
+
 /* Called by the session for each control message: clean text, inside TLS, from the verified server. */
 static void on_message(void *owner, const char *line, usec_t now)
 {
@@ -421,7 +431,7 @@ static void on_message(void *owner, const char *line, usec_t now)
 	if (c->phase == PHASE_FAILED || c->phase == PHASE_STOPPING)
 		return;
 	if (c->phase == PHASE_HANDSHAKE)
-		c->phase = PHASE_PUSH; /* the key exchange is over, or there would be no message */
+		enter_push(c, now); /* or there would be no message */
 	ovpn_message_parse(line, &m);
 	switch (m.type) {
 	case OVPN_MESSAGE_PUSH_REPLY:
@@ -479,19 +489,16 @@ static void look_at_session(struct ovpn_client *c, usec_t now)
 		return;
 	if (s->established && !c->told_authenticating)
 		on_authenticating(c, now);
-	if (c->phase == PHASE_HANDSHAKE && s->primary->state == OVPN_KEY_ACTIVE) {
-		c->phase = PHASE_PUSH;
-		c->push_request_at = now;
-		if (!c->options->pull)
-			on_pushed(c, now);
-	}
+	if (c->phase == PHASE_HANDSHAKE && s->primary->state == OVPN_KEY_ACTIVE)
+		enter_push(c, now);
 	if (c->n_rekeys_told != s->n_rekeys) {
 		c->n_rekeys_told = s->n_rekeys;
 		c->event_rekeyed = true;
 	}
 	if (c->n_rekeys_failed_told != s->n_rekeys_failed) {
 		c->n_rekeys_failed_told = s->n_rekeys_failed;
-		info(c, now, "renewing the data keys failed; the old ones stay in use and it will be tried again");
+		info(c, now, "renewing the data keys failed (%s); the old ones stay in use and it will be tried again",
+		     s->rekey_why);
 	}
 }
 
@@ -503,12 +510,12 @@ static ssize_t data_in(struct ovpn_client *c, struct ovpn_data *d, const uint8_t
 	enum ovpn_inner kind;
 	ssize_t n;
 
-	n = ovpn_data_open(d, wire, len, out, len, &kind);
+	n = ovpn_data_open(d, wire, len, out, MAX(len, (size_t)PROTO_OUT_ROOM), &kind);
 	if (n < 0) {
 		if (c->framing.n_compressed && !c->framing_told) {
 			c->framing_told = true;
 			info(c, now,
-			     "the server compresses packets, which nsvpn drops for safety (VORACLE): remove `comp-lzo` or `compress` on the server");
+			     "the server compresses packets, which is unsafe (VORACLE), and this profile does not ask for it: they are dropped; remove `comp-lzo` or `compress` on the server");
 		}
 		return n;
 	}

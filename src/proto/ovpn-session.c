@@ -166,8 +166,9 @@ static usec_t switch_delay(const struct ovpn_options *o)
 }
 
 /* A renegotiation came to nothing: back to the old key, and try again later. */
-static void abandon_renegotiation(struct ovpn_session *s, usec_t now)
+static void abandon_renegotiation(struct ovpn_session *s, const char *why, usec_t now)
 {
+	(void)str_copy(s->rekey_why, sizeof(s->rekey_why), why); /* cut is fine */
 	key_free(s->primary);
 	s->primary = TAKE_PTR(s->lame);
 	s->n_rekeys_failed++;
@@ -180,12 +181,10 @@ static void key_fail_tls(struct ovpn_session *s, struct ovpn_key *k, usec_t now)
 {
 	if (k == s->lame)
 		return; /* its control channel is of no use any more; its data keys are */
+	if (is_generated(k))
+		return; /* the session lives on its data keys; the next renegotiation is a new TLS session */
 	if (s->lame) {
-		abandon_renegotiation(s, now);
-		return;
-	}
-	if (is_generated(k)) {
-		/* The session lives on its data keys; the next renegotiation is a new TLS session. */
+		abandon_renegotiation(s, tls_failure_text(k->tls), now);
 		return;
 	}
 	s->tls_fail = tls_failure(k->tls);
@@ -194,8 +193,8 @@ static void key_fail_tls(struct ovpn_session *s, struct ovpn_key *k, usec_t now)
 
 static void key_fail(struct ovpn_session *s, struct ovpn_key *k, uint8_t fail, const char *text, usec_t now)
 {
-	if (k == s->primary && s->lame)
-		abandon_renegotiation(s, now);
+	if (k == s->primary && s->lame && !is_generated(k))
+		abandon_renegotiation(s, text, now);
 	else if (k == s->primary)
 		ovpn_session_fail(s, fail, "%s", text);
 }
@@ -653,7 +652,7 @@ static void tick_rekey(struct ovpn_session *s, usec_t now)
 	if (!is_generated(s->primary)) {
 		/* The first key's deadline is the owner's: it has the words for it. */
 		if (s->lame && now >= s->primary->deadline)
-			abandon_renegotiation(s, now);
+			abandon_renegotiation(s, "no answer in time", now);
 	} else if (now >= rekey_at(s) && begin_soft_reset(s, now) < 0) {
 		s->rekey_not_before = now + RENEGOTIATION_PAUSE; /* no memory: later */
 	}

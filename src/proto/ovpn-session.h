@@ -91,6 +91,7 @@ struct ovpn_session {
 	bool established;         /* TLS of the first key is up */
 	uint64_t n_rekeys;
 	uint64_t n_rekeys_failed;
+	char rekey_why[TLS_TEXT_MAX]; /* of the last failed one */
 	uint64_t n_unwrap_failed; /* control packets whose wrap did not verify */
 	bool failed;
 	uint8_t fail;             /* enum fail_class */

@@ -16,6 +16,8 @@
 #define PROTO_HEADROOM 16
 /* A sealed datagram is at most this much longer than the inner packet. */
 #define PROTO_OVERHEAD_MAX 128
+/* Room that wire_in() has at its output, at least (a decompressed packet is longer than its datagram). */
+#define PROTO_OUT_ROOM 2048
 /* Longest control datagram that next_wire() produces. */
 #define PROTO_WIRE_MAX 2048
 
@@ -70,8 +72,9 @@ struct proto_ops {
 	/* Begins the handshake. 0 or -errno (-ENOMEM, -EINVAL: profile unusable; the reason is in the FAILED event). */
 	int (*start)(struct proto *p, usec_t now);
 	/*
-	 * One datagram from the server. > 0: length of an inner packet now at out (>= len bytes, plus PROTO_HEADROOM writable
-	 * before it); 0: consumed (control, keepalive); < 0: -enum verdict, dropped. out does not overlap wire.
+	 * One datagram from the server. > 0: length of an inner packet now at out (room for the larger of len and
+	 * PROTO_OUT_ROOM, plus PROTO_HEADROOM writable before it); 0: consumed (control, keepalive); < 0: -enum verdict,
+	 * dropped. out does not overlap wire.
 	 */
 	ssize_t (*wire_in)(struct proto *p, const uint8_t *wire, size_t len, uint8_t *out, usec_t now);
 	/* Seals one inner packet to out (len + PROTO_OVERHEAD_MAX). > 0: datagram length; < 0: -enum verdict. */

@@ -170,6 +170,12 @@ void peer_say(struct peer *p, const char *text)
 	flush_tls(p->primary);
 }
 
+void peer_close_tls(struct peer *p)
+{
+	(void)SSL_shutdown(p->primary->ssl); /* one-sided */
+	flush_tls(p->primary);
+}
+
 static void push_reply(struct peer *p, struct peer_key *k, usec_t now)
 {
 	struct strbuf b = { 0 };

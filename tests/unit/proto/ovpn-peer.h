@@ -42,6 +42,8 @@ usec_t peer_deadline(const struct peer *p);
 void peer_rekey(struct peer *p, usec_t now);
 /* A control message, with its NUL unless told otherwise. */
 void peer_say(struct peer *p, const char *text);
+/* close_notify on the newest key. */
+void peer_close_tls(struct peer *p);
 /* Length of the datagram, 0 without a key. */
 size_t peer_seal(struct peer *p, const uint8_t *inner, size_t len, uint8_t *out, usec_t now);
 

@@ -234,6 +234,35 @@ Test(ovpn_session, uses_the_token_from_then_on)
 	cr_assert_eq(w.sim.failed.advice, PROTO_ADVICE_SAME);
 }
 
+Test(ovpn_session, lives_on_its_data_keys_when_tls_is_closed)
+{
+	quiet();
+	w.o->reneg_sec = RENEG;
+	world_up(&w, 1);
+	cr_assert(sim_run(&w.sim, 110 * USEC_PER_SEC, has_rekeyed));
+	(void)sim_run(&w.sim, 60 * USEC_PER_SEC, NULL);
+	peer_close_tls(w.sim.peer);
+	world_exchange(&w, 10, 10 * USEC_PER_SEC);
+	cr_assert_eq(peer_stats(w.sim.peer)->last_data_key, 1);
+	/* and the next renewal is a new TLS session */
+	(void)sim_run(&w.sim, RENEG, NULL);
+	cr_assert_eq(w.sim.n_rekeyed, 2);
+	world_exchange(&w, 10, 10 * USEC_PER_SEC);
+}
+
+Test(ovpn_session, says_why_a_renewal_failed)
+{
+	quiet();
+	w.o->reneg_sec = RENEG;
+	world_up(&w, 1);
+	w.realtime = PKI_NOW + 40 * PKI_DAY; /* the certificates have expired meanwhile */
+	(void)sim_run(&w.sim, RENEG + 5 * USEC_PER_SEC, NULL);
+	cr_assert_eq(w.sim.n_rekeyed, 0);
+	cr_assert(strstr(w.sim.infos, "renewing the data keys failed (the ") &&
+		  strstr(w.sim.infos, "expired on"));
+	world_exchange(&w, 5, USEC_PER_SEC);
+}
+
 /* ---- damage and replays ---- */
 
 Test(ovpn_session, replayed_control_packets_change_nothing)
