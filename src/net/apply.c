@@ -41,7 +41,8 @@ static int apply_one(const struct step *s, struct tunnelnet *n, bool *ret_applie
 	if (r < 0)
 		return net_error(n, r, "Step %s of tunnel %s failed: %s.", s->name, n->name, strerror(-r));
 	r = failpoint("up", s->name, true);
-	return r < 0 ? net_error(n, r, "Step %s of tunnel %s failed on request of NSVPN_FAILPOINT.", s->name, n->name) : 0;
+	return r < 0 ? net_error(n, r, "Step %s of tunnel %s failed on request of NSVPN_FAILPOINT.", s->name, n->name)
+		     : 0;
 }
 
 static int undo_one(const struct step *s, struct tunnelnet *n)
@@ -55,7 +56,8 @@ static int undo_one(const struct step *s, struct tunnelnet *n)
 		r = s->ops->undo(n, s);
 	if (r == 0)
 		r = failpoint("down", s->name, true);
-	return r < 0 ? net_error(n, r, "Step %s of tunnel %s cannot be undone: %s.", s->name, n->name, strerror(-r)) : 0;
+	return r < 0 ? net_error(n, r, "Step %s of tunnel %s cannot be undone: %s.", s->name, n->name, strerror(-r))
+		     : 0;
 }
 
 int plan_apply(const struct plan *p, struct tunnelnet *n, bool roll_back)

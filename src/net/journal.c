@@ -81,8 +81,8 @@ char *journal_format(const struct journal *j)
 			strbuf_addf(&b, "lock %s %" PRIu64 " %" PRIu64 "\n", lock_names[i], j->locks[i].text,
 				    j->locks[i].listing);
 	for (size_t i = 0; i < j->n_saves; i++)
-		strbuf_addf(&b, "sysctl %s %u %u %u\n", j->saves[i].path, j->saves[i].old_value,
-			    j->saves[i].new_value, j->saves[i].global);
+		strbuf_addf(&b, "sysctl %s %u %u %u\n", j->saves[i].path, j->saves[i].old_value, j->saves[i].new_value,
+			    j->saves[i].global);
 	strbuf_addf(&b, "end %" PRIu64 "\n", journal_hash(b.s ?: "", b.len));
 	return strbuf_take(&b);
 }
@@ -255,9 +255,9 @@ static const struct {
 	const char *word;
 	int (*parse)(struct journal *j, char *words);
 } lines[] = {
-	{ "uplink", line_uplink }, { "mark", line_mark },     { "net4", line_net4 },
-	{ "net6", line_net6 },     { "netns", line_netns },   { "server", line_server },
-	{ "kept", line_kept },     { "lock", line_lock },     { "sysctl", line_sysctl },
+	{ "uplink", line_uplink }, { "mark", line_mark },   { "net4", line_net4 },
+	{ "net6", line_net6 },	   { "netns", line_netns }, { "server", line_server },
+	{ "kept", line_kept },	   { "lock", line_lock },   { "sysctl", line_sysctl },
 };
 
 static int parse_line(struct journal *j, char *line)

@@ -26,13 +26,13 @@ struct sysctl_save {
 enum lock_id { LOCK_INNER, LOCK_OUTER, _LOCK_MAX };
 
 struct lock_mark {
-	uint64_t text;    /* hash of the text that was applied; 0: none */
+	uint64_t text;	  /* hash of the text that was applied; 0: none */
 	uint64_t listing; /* hash of what the kernel listed right after */
 };
 
 struct journal {
 	enum uplink uplink;
-	uint32_t mark;        /* also the id of the engine's routing table */
+	uint32_t mark;	      /* also the id of the engine's routing table */
 	struct inprefix net4; /* veth only: /30 */
 	struct inprefix net6; /* veth only: /127 */
 	uint64_t netns_ino;   /* 0: about to be made */
@@ -40,7 +40,7 @@ struct journal {
 	struct endpoint server;
 	enum transport transport;
 	char outgoing[IFNAMSIZ]; /* the interface that leads to the server */
-	bool kept;               /* down was asked for while programs lived inside */
+	bool kept;		 /* down was asked for while programs lived inside */
 	struct lock_mark locks[_LOCK_MAX];
 	struct sysctl_save *saves; /* in the order of writing */
 	size_t n_saves;

@@ -20,6 +20,30 @@ int net_error(struct tunnelnet *n, int r, const char *fmt, ...)
 	return r;
 }
 
+void net_begin(struct tunnelnet *n)
+{
+	free(n->error);
+	n->error = NULL;
+}
+
+int net_finish(struct tunnelnet *n, int r, char **ret_error)
+{
+	if (r >= 0) {
+		net_begin(n);
+		return r;
+	}
+	if (!n->error)
+		(void)net_error(n, r, "Tunnel %s: %s.", n->name, strerror(-r));
+	if (ret_error)
+		*ret_error = TAKE_PTR(n->error);
+	return r;
+}
+
+int net_not_prepared(struct tunnelnet *n)
+{
+	return net_error(n, -ENOTCONN, "Tunnel %s has no namespace yet.", n->name);
+}
+
 int net_host(struct tunnelnet *n, struct rt **ret)
 {
 	int r;
@@ -60,8 +84,10 @@ int net_journal(struct tunnelnet *n)
 	int r = journal_write(n->journal_path, &n->j);
 
 	if (r < 0)
-		return net_error(n, r, "The journal %s cannot be written: %s; make room there, or nsvpn cannot undo what it does.",
-				 n->journal_path, strerror(-r));
+		return net_error(
+			n, r,
+			"The journal %s cannot be written: %s; make room there, or nsvpn cannot undo what it does.",
+			n->journal_path, strerror(-r));
 	n->have_journal = true;
 	return 0;
 }

@@ -23,35 +23,40 @@ struct uplink_ops;
 
 struct tunnelnet {
 	char name[16];
-	char veth[IFNAMSIZ];  /* nv-NAME */
-	char table[32];       /* nsvpn-NAME: of the outer lock */
-	char alias[32];       /* "nsvpn NAME": how a veth is known to be ours */
-	char *run_dir;        /* <run>/NAME */
+	char veth[IFNAMSIZ]; /* nv-NAME */
+	char table[32];	     /* nsvpn-NAME: of the outer lock */
+	char alias[32];	     /* "nsvpn NAME": how a veth is known to be ours */
+	char *run_dir;	     /* <run>/NAME */
 	char *journal_path;
 	char *netns_path;
-	enum uplink wanted;              /* as the settings say now */
+	enum uplink wanted;		 /* as the settings say now */
 	const struct uplink_ops *uplink; /* as it is built: the journal's, else the wanted one */
 
 	bool have_journal;
 	bool damaged;
 	struct journal j;
 
-	int ns_fd;       /* the tunnel's namespace, -EBADF */
+	int ns_fd;	 /* the tunnel's namespace, -EBADF */
 	struct rt *host; /* the default namespace: the one that the calling thread is in */
 	struct rt *inside;
 
-	bool connected;           /* settings are applied, or being applied */
+	bool connected;		  /* settings are applied, or being applied */
 	struct settings settings; /* valid when connected */
 
 	struct inprefix *avoid; /* subnets that the veth must not take */
 	size_t n_avoid;
 
-	char *error;            /* the first sentence since the last operation began */
+	char *error;		  /* the first sentence since the last operation began */
 	bool no_force_forwarding; /* tests: behave as a kernel without ipv6 force_forwarding */
 };
 
 /* Keeps the sentence unless there is one already; returns r. %m is not used: the reason is strerror(-r). */
 int net_error(struct tunnelnet *n, int r, const char *fmt, ...) _printf_(3, 4);
+
+/* Every operation begins without a sentence and ends by handing it out when it failed; there always is one then. */
+void net_begin(struct tunnelnet *n);
+int net_finish(struct tunnelnet *n, int r, char **ret_error);
+int net_not_prepared(struct tunnelnet *n);
 
 /* Sockets on demand. */
 int net_host(struct tunnelnet *n, struct rt **ret);
@@ -71,3 +76,11 @@ void net_mac(const struct tunnelnet *n, bool inside, uint8_t ret[6]);
 int subnet_choose(struct tunnelnet *n);
 /* The host routes or uses something in our subnet now. 1, 0, -errno. */
 int subnet_collides(struct tunnelnet *n, const struct inprefix *p);
+
+/* tunnelnet.c: mark and subnets, in memory only. */
+int net_choose(struct tunnelnet *n);
+/* net-server.c: both locks without the server, and what led to it undone. */
+int net_close_opening(struct tunnelnet *n);
+/* net-connect.c: default route, resolvers, routes, lock, in this order. */
+int net_undo_connect(struct tunnelnet *n);
+int net_remove_tun(struct tunnelnet *n);

@@ -101,23 +101,23 @@ int step_rt(struct tunnelnet *n, const struct step *s, struct rt **ret);
 int step_ifindex(struct rt *rt, const char *ifname);
 
 /* The kinds. */
-extern const struct step_ops step_netns;     /* step-netns.c */
-extern const struct step_ops step_sysctls;   /* step-sysctl.c */
+extern const struct step_ops step_netns;   /* step-netns.c */
+extern const struct step_ops step_sysctls; /* step-sysctl.c */
 extern const struct step_ops step_forward;
-extern const struct step_ops step_up;        /* step-link.c */
+extern const struct step_ops step_up; /* step-link.c */
 extern const struct step_ops step_veth;
 extern const struct step_ops step_mtu;
 extern const struct step_ops step_tun_sizes;
-extern const struct step_ops step_addr;      /* step-addr.c */
+extern const struct step_ops step_addr; /* step-addr.c */
 extern const struct step_ops step_neigh;
 extern const struct step_ops step_tun_addrs;
-extern const struct step_ops step_route;     /* step-route.c */
+extern const struct step_ops step_route; /* step-route.c */
 extern const struct step_ops step_rule;
 extern const struct step_ops step_tun_routes;
 extern const struct step_ops step_tun_default;
-extern const struct step_ops step_lock;      /* step-nft.c */
+extern const struct step_ops step_lock; /* step-nft.c */
 extern const struct step_ops step_opening;
-extern const struct step_ops step_dns;       /* step-dns.c */
+extern const struct step_ops step_dns; /* step-dns.c */
 extern const struct step_ops step_tun_dns;
 
 /* step-nft.c: 1 when the kernel has this lock as it should be now. */

@@ -19,11 +19,13 @@ char *dns_format_resolv(const char *name, const struct settings *s)
 	struct strbuf b = { 0 };
 	char buf[INADDR_STR_MAX];
 
-	strbuf_addf(&b, "# Written by nsvpn for tunnel %s. Programs in the tunnel see this file as /etc/resolv.conf.\n", name);
+	strbuf_addf(&b, "# Written by nsvpn for tunnel %s. Programs in the tunnel see this file as /etc/resolv.conf.\n",
+		    name);
 	if (!s)
 		strbuf_add(&b, "# The tunnel is not connected: names do not resolve.\n");
 	else if (s->n_dns == 0)
-		strbuf_add(&b, "# The server named no resolver: names do not resolve. DNS= in settings.conf sets one.\n");
+		strbuf_add(&b,
+			   "# The server named no resolver: names do not resolve. DNS= in settings.conf sets one.\n");
 	for (unsigned i = 0; s && i < s->n_dns; i++)
 		strbuf_addf(&b, "nameserver %s\n", inaddr_format(&s->dns[i], buf, sizeof(buf)));
 	for (unsigned i = 0; s && i < s->n_search; i++)
@@ -150,7 +152,8 @@ static void dns_print(const struct tunnelnet *n, const struct step *s, FILE *f)
 	char buf[INADDR_STR_MAX];
 
 	if (!str_eq(s->name, "tun-dns")) {
-		fprintf(f, "write %s/resolv.conf (no name server yet) and nsswitch.conf (hosts: files dns)", n->run_dir);
+		fprintf(f, "write %s/resolv.conf (no name server yet) and nsswitch.conf (hosts: files dns)",
+			n->run_dir);
 		return;
 	}
 	fprintf(f, "write the tunnel's name servers into %s/resolv.conf", n->run_dir);

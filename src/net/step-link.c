@@ -5,7 +5,7 @@
 #include "net/plan.h"
 
 #define TUN_TXQLEN 1000
-#define GSO_BEST 60000 /* measured best for one UDP_SEGMENT send; larger spills into a second, short one */
+#define GSO_BEST 60000	/* measured best for one UDP_SEGMENT send; larger spills into a second, short one */
 #define GSO_OVERHEAD 64 /* our header, tag, and the outer headers */
 #define GSO_SEGMENTS 64
 
@@ -33,10 +33,11 @@ static int up_apply(struct tunnelnet *n, const struct step *s)
 		for (int id = 0; id < _LOCK_MAX; id++) {
 			r = lock_check(n, (enum lock_id)id);
 			if (r <= 0)
-				return net_error(n, r < 0 ? r : -EPERM,
-						 "The locks of tunnel %s are not in the kernel as they were written, so "
-						 "%s stays down; look at `nft list ruleset`.",
-						 n->name, s->up.ifname);
+				return net_error(
+					n, r < 0 ? r : -EPERM,
+					"The locks of tunnel %s are not in the kernel as they were written, so "
+					"%s stays down; look at `nft list ruleset`.",
+					n->name, s->up.ifname);
 		}
 	r = step_rt(n, s, &rt);
 	if (r == 0)
@@ -63,7 +64,8 @@ static int up_undo(struct tunnelnet *n, const struct step *s)
 static void up_print(const struct tunnelnet *n, const struct step *s, FILE *f)
 {
 	(void)n; /* the step has it all */
-	fprintf(f, "set %s up%s", s->up.ifname, s->up.after_locks ? ", after reading both locks back from the kernel" : "");
+	fprintf(f, "set %s up%s", s->up.ifname,
+		s->up.after_locks ? ", after reading both locks back from the kernel" : "");
 }
 
 const struct step_ops step_up = { up_check, up_apply, up_undo, up_print };
@@ -99,9 +101,10 @@ static int veth_look(struct tunnelnet *n, struct rt_link *ret)
 	if (r < 0)
 		return r;
 	if (!veth_is_ours(n, ret))
-		return net_error(n, -EEXIST,
-				 "A link named %s exists and nsvpn did not make it; rename or remove it (ip link del %s).",
-				 n->veth, n->veth);
+		return net_error(
+			n, -EEXIST,
+			"A link named %s exists and nsvpn did not make it; rename or remove it (ip link del %s).",
+			n->veth, n->veth);
 	return 0;
 }
 
@@ -160,8 +163,7 @@ static int veth_apply(struct tunnelnet *n, const struct step *s)
 	if (r == 0)
 		r = rt_link_set_alias(host, step_ifindex(host, n->veth), n->alias);
 	if (r < 0)
-		return net_error(n, r,
-				 "The veth pair %s - %s cannot be made: %s%s.", n->veth, NET_UPLINK, strerror(-r),
+		return net_error(n, r, "The veth pair %s - %s cannot be made: %s%s.", n->veth, NET_UPLINK, strerror(-r),
 				 r == -EOPNOTSUPP ? "; this kernel has no veth, set Uplink=socket" : "");
 	return 0;
 }

@@ -69,7 +69,8 @@ static bool save_ifname(const struct sysctl_save *s, char ret[IFNAMSIZ])
 {
 	const char *start = s->path + strlen("ipv4/conf/"), *end = strchr(start, '/');
 
-	return end && (size_t)(end - start) < IFNAMSIZ && snprintf(ret, IFNAMSIZ, "%.*s", (int)(end - start), start) > 0;
+	return end && (size_t)(end - start) < IFNAMSIZ &&
+	       snprintf(ret, IFNAMSIZ, "%.*s", (int)(end - start), start) > 0;
 }
 
 /*
@@ -281,8 +282,9 @@ static void step_lock_print(const struct tunnelnet *n, const struct step *s, FIL
 	if (!tun)
 		return;
 	if (!n->connected) {
-		fprintf(f, ": let programs through to %s, from the tunnel's addresses only; names only to the tunnel's "
-			   "resolvers",
+		fprintf(f,
+			": let programs through to %s, from the tunnel's addresses only; names only to the tunnel's "
+			"resolvers",
 			NET_TUN);
 		return;
 	}

@@ -216,7 +216,8 @@ int forward_note(struct tunnelnet *n)
 		r = conf_path(path, "ipv4", n->j.outgoing, "forwarding") ? note(n, path, 1, IPV4_ALL) : -EINVAL;
 	} else {
 		r = !conf_path(path, "ipv6", n->j.outgoing, "force_forwarding") ? -EINVAL
-		    : n->no_force_forwarding || !sysctl_exists(path) ? note_machine6(n) : note(n, path, 1, IPV6_ALL);
+		    : n->no_force_forwarding || !sysctl_exists(path)		? note_machine6(n)
+										: note(n, path, 1, IPV6_ALL);
 	}
 	if (r < 0)
 		return net_error(n, r, "Forwarding on %s cannot be prepared: %s; Uplink=socket needs none.",
@@ -229,7 +230,8 @@ int forward_note(struct tunnelnet *n)
 /* The veth's own switch needs no note: it dies with the link. */
 static bool veth_switch6(const struct tunnelnet *n, char path[SYSCTL_PATH_MAX])
 {
-	return conf_path(path, "ipv6", n->veth, "force_forwarding") && n->j.server.addr.family == AF_INET6 && !n->no_force_forwarding && sysctl_exists(path);
+	return conf_path(path, "ipv6", n->veth, "force_forwarding") && n->j.server.addr.family == AF_INET6 &&
+	       !n->no_force_forwarding && sysctl_exists(path);
 }
 
 static int forward_check(struct tunnelnet *n, const struct step *s)
@@ -328,7 +330,8 @@ static int forward_undo(struct tunnelnet *n, const struct step *s)
 static void forward_print(const struct tunnelnet *n, const struct step *s, FILE *f)
 {
 	(void)s; /* no parameters */
-	fprintf(f, "switch on forwarding for the interface that leads to the server (%s) and for %s, not for the machine",
+	fprintf(f,
+		"switch on forwarding for the interface that leads to the server (%s) and for %s, not for the machine",
 		*n->j.outgoing ? n->j.outgoing : "OUT", n->veth);
 }
 

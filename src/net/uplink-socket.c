@@ -91,8 +91,8 @@ static int open_in_place(void *userdata)
 	socklen_t len = endpoint_to_sockaddr(o->server, &sa);
 	int r;
 
-	fd = socket(o->server->addr.family, (o->transport == TRANSPORT_TCP ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK,
-		    0);
+	fd = socket(o->server->addr.family,
+		    (o->transport == TRANSPORT_TCP ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
 	/* Before connect: the mark decides the route. */

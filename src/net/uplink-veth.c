@@ -16,14 +16,10 @@
 #define VETH_MTU_MIN 1280
 
 static const struct sysctl_row veth_rows[] = {
-	{ "ipv4/conf/%s/forwarding", 1 },
-	{ "ipv4/conf/%s/rp_filter", 1 },
-	{ "ipv4/conf/%s/accept_redirects", 0 },
-	{ "ipv4/conf/%s/send_redirects", 0 },
-	{ "ipv4/conf/%s/arp_ignore", 8 },
-	{ "ipv6/conf/%s/accept_ra", 0 },
-	{ "ipv6/conf/%s/autoconf", 0 },
-	{ "ipv6/conf/%s/accept_redirects", 0 },
+	{ "ipv4/conf/%s/forwarding", 1 },	{ "ipv4/conf/%s/rp_filter", 1 },
+	{ "ipv4/conf/%s/accept_redirects", 0 }, { "ipv4/conf/%s/send_redirects", 0 },
+	{ "ipv4/conf/%s/arp_ignore", 8 },	{ "ipv6/conf/%s/accept_ra", 0 },
+	{ "ipv6/conf/%s/autoconf", 0 },		{ "ipv6/conf/%s/accept_redirects", 0 },
 	{ "ipv6/conf/%s/addr_gen_mode", 1 },
 };
 
@@ -78,8 +74,8 @@ static void veth_plan_prepare(struct plan *p, const struct tunnelnet *n)
 	struct step *s;
 
 	plan_add(p, &step_veth, "veth", false, "the way out for the engine's encrypted packets", "deleted");
-	s = plan_add(p, &step_sysctls, "veth-sysctls", false, "the host end forwards, and learns nothing from the other end",
-		     WITH_LINK);
+	s = plan_add(p, &step_sysctls, "veth-sysctls", false,
+		     "the host end forwards, and learns nothing from the other end", WITH_LINK);
 	s->sysctls.rows = veth_rows;
 	s->sysctls.n = ARRAY_SIZE(veth_rows);
 	add_addr(p, n, "veth-addr", false, AF_INET);
@@ -112,7 +108,8 @@ static void veth_plan_open(struct plan *p, const struct tunnelnet *n, uint32_t m
 		add_neigh(p, n, "veth-neigh6", false, AF_INET6);
 		add_neigh(p, n, "uplink-neigh6", true, AF_INET6);
 	}
-	s = plan_add(p, &step_opening, "open-inner", true, "the engine's marked packets to this server, and nothing else",
+	s = plan_add(p, &step_opening, "open-inner", true,
+		     "the engine's marked packets to this server, and nothing else",
 		     "closed when the server changes or the tunnel stops");
 	s->lock = LOCK_INNER;
 	s = plan_add(p, &step_route, "engine-route", true, "the way to the server, for marked packets only",
@@ -138,10 +135,11 @@ static int veth_accepts(struct tunnelnet *n, const struct endpoint *server, cons
 				 "Uplink=socket in the settings.conf of tunnel %s.",
 				 inaddr_format(&server->addr, buf, sizeof(buf)), n->name);
 	if (inaddr_is_link_local(&server->addr))
-		return net_error(n, -EHOSTUNREACH,
-				 "The server %s is a link-local address, which is not forwarded; set Uplink=socket in the "
-				 "settings.conf of tunnel %s.",
-				 inaddr_format(&server->addr, buf, sizeof(buf)), n->name);
+		return net_error(
+			n, -EHOSTUNREACH,
+			"The server %s is a link-local address, which is not forwarded; set Uplink=socket in the "
+			"settings.conf of tunnel %s.",
+			inaddr_format(&server->addr, buf, sizeof(buf)), n->name);
 	return 0;
 }
 

@@ -16,7 +16,7 @@
 struct nft_text {
 	struct strbuf b;
 	const char *table; /* borrowed; replaces @table@ in embedded texts */
-	bool bad;          /* a value that cannot be written was given */
+	bool bad;	   /* a value that cannot be written was given */
 };
 
 void nft_text_done(struct nft_text *t);

@@ -7,7 +7,7 @@ struct rt_addr {
 	int ifindex;
 	struct inprefix local; /* with host bits; len is the peer's when there is one */
 	struct inaddr peer;    /* AF_UNSPEC: none */
-	uint32_t flags;        /* IFA_F_* */
+	uint32_t flags;	       /* IFA_F_* */
 };
 
 int rt_addr_add(struct rt *rt, const struct rt_addr *a);

@@ -85,10 +85,10 @@ static int route_make(const struct rt_route *in, struct rtnl_route **ret)
 	if (r < 0)
 		return r;
 	/* A device route without gateway is a link-scope route for IPv4; the rest is universe. */
-	rtnl_route_set_scope(route, in->dst.addr.family == AF_INET && in->type == RTN_UNICAST &&
-						   !inaddr_is_set(&in->via)
-					   ? RT_SCOPE_LINK
-					   : RT_SCOPE_UNIVERSE);
+	rtnl_route_set_scope(route,
+			     in->dst.addr.family == AF_INET && in->type == RTN_UNICAST && !inaddr_is_set(&in->via)
+				     ? RT_SCOPE_LINK
+				     : RT_SCOPE_UNIVERSE);
 	*ret = TAKE_PTR(route);
 	return 0;
 }

@@ -7,14 +7,14 @@
 
 struct rt_route {
 	struct inprefix dst; /* masked; len 0 is a default route (the family is always set) */
-	uint8_t type;        /* RTN_UNICAST, RTN_UNREACHABLE, ... */
+	uint8_t type;	     /* RTN_UNICAST, RTN_UNREACHABLE, ... */
 	uint32_t table;
-	uint32_t metric;     /* as the kernel keeps it: 0 for IPv6 is stored as 1024 */
-	int oif;             /* 0: none */
+	uint32_t metric; /* as the kernel keeps it: 0 for IPv6 is stored as 1024 */
+	int oif;	 /* 0: none */
 	struct inaddr via, src;
 	bool onlink;
 	uint8_t protocol;
-	uint32_t mtu;        /* of the route, 0: the link's (lookups and lists only) */
+	uint32_t mtu; /* of the route, 0: the link's (lookups and lists only) */
 };
 
 int rt_route_add(struct rt *rt, const struct rt_route *r); /* -EEXIST when there is one */

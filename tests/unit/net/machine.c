@@ -52,11 +52,12 @@ void machine_start(void)
 
 char *machine_dump(void)
 {
-	return machine_output("{ ip -d -o link; ip -o addr; ip route show table all; ip -6 route show table all; ip rule; "
-			      "ip -6 rule; nft -s list ruleset; grep -r . /proc/sys/net/ipv4 /proc/sys/net/ipv6 | "
-			      "grep -vE 'fs-nr|_rekey|neigh/|/tcp_metrics|ip_local_port|route/' | sort; find /run | sort; "
-			      "cut -d' ' -f4- /proc/self/mountinfo; } 2>/dev/null | "
-			      "sed -E 's/ expires -?[0-9]+sec//'");
+	return machine_output(
+		"{ ip -d -o link; ip -o addr; ip route show table all; ip -6 route show table all; ip rule; "
+		"ip -6 rule; nft -s list ruleset; grep -r . /proc/sys/net/ipv4 /proc/sys/net/ipv6 | "
+		"grep -vE 'fs-nr|_rekey|neigh/|/tcp_metrics|ip_local_port|route/' | sort; find /run | sort; "
+		"cut -d' ' -f4- /proc/self/mountinfo; } 2>/dev/null | "
+		"sed -E 's/ expires -?[0-9]+sec//'");
 }
 
 void machine_must_be(const char *before, const char *when)

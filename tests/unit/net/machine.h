@@ -49,6 +49,7 @@ void machine_settings(struct settings *s);
 		char **error = &_error;                                                                                \
 		int _r = (expr);                                                                                       \
 		cr_assert(_r == -(number), "%s: %d %s", #expr, _r, _error ? _error : "");                              \
-		cr_assert(_error && strstr(_error, word), "%s: says '%s', not '%s'", #expr, _error ? _error : "", word); \
+		cr_assert(_error &&strstr(_error, word), "%s: says '%s', not '%s'", #expr, _error ? _error : "",       \
+			  word);                                                                                       \
 		free(_error);                                                                                          \
 	} while (0)

@@ -118,8 +118,9 @@ Test(apply, failing_at_any_step_with_socket, .timeout = 600)
 /* A prepare that fails takes back what it did, by itself. */
 Test(apply, failed_prepare_rolls_back)
 {
-	static const char *const steps[] = { "netns", "netns-sysctls", "lock-inner", "lock-outer", "floor6", "lo",
-					     "dns",   "veth",          "veth-addr",  "engine-rule6", "veth-up", "uplink-up" };
+	static const char *const steps[] = { "netns",	"netns-sysctls", "lock-inner", "lock-outer", "floor6",
+					     "lo",	"dns",		 "veth",       "veth-addr",  "engine-rule6",
+					     "veth-up", "uplink-up" };
 	char *before;
 
 	machine_start();

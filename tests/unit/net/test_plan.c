@@ -9,8 +9,10 @@
 
 static char *plan_text(enum uplink uplink, bool with_settings)
 {
-	struct remote remotes[] = { { .host = (char *)(uintptr_t)"vpn.example.net", .port = 1194 },
-				    { .host = (char *)(uintptr_t)"198.51.100.1", .port = 443, .transport = TRANSPORT_TCP } };
+	struct remote remotes[] = {
+		{ .host = (char *)(uintptr_t) "vpn.example.net", .port = 1194 },
+		{ .host = (char *)(uintptr_t) "198.51.100.1", .port = 443, .transport = TRANSPORT_TCP }
+	};
 	struct profile p = { .remotes = remotes, .n_remotes = ARRAY_SIZE(remotes) };
 	struct tunnelnet *n = machine_tunnel("home", uplink);
 	struct settings s;

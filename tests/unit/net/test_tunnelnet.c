@@ -320,14 +320,17 @@ Test(tunnelnet, host_and_neighbours_are_out_of_reach)
 	machine_start();
 	n = machine_tunnel("home", UPLINK_VETH);
 	machine_up(n, SERVER4, &s);
-	gw = machine_output("ip -n home route show table all | sed -n 's/.* via \\([0-9.]*\\) dev uplink0.*/\\1/p' | tr -d '\\n'");
-	ours = machine_output("ip -n home -4 -o addr show dev uplink0 | sed -n 's/.*inet \\([0-9.]*\\).*/\\1/p' | tr -d '\\n'");
+	gw = machine_output(
+		"ip -n home route show table all | sed -n 's/.* via \\([0-9.]*\\) dev uplink0.*/\\1/p' | tr -d '\\n'");
+	ours = machine_output(
+		"ip -n home -4 -o addr show dev uplink0 | sed -n 's/.*inet \\([0-9.]*\\).*/\\1/p' | tr -d '\\n'");
 	cr_assert(*gw && *ours);
 	/* A neighbour that routes the veth's subnet via this machine gets no answer and reaches nobody. */
 	machine_run("ip -n wan route add 10.0.0.0/8 via 192.0.2.2");
 	wan = wan_socket("192.0.2.1:4000");
 	local = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	cr_assert(bind(local, (struct sockaddr *)&(struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(4001) },
+	cr_assert(bind(local,
+		       (struct sockaddr *)&(struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(4001) },
 		       sizeof(struct sockaddr_in)) == 0);
 	cr_assert(wan >= 0 && local >= 0);
 	{
@@ -697,7 +700,8 @@ Test(tunnelnet, hostile_settings_change_nothing)
 	n = machine_tunnel("home", UPLINK_VETH);
 	must_ok(tunnelnet_prepare(n, error));
 	must_ok(tunnelnet_open_tun(n, &tun, &offload, error));
-	before = machine_output("ip -n home addr; ip -n home route; ip netns exec home nft -s list ruleset; cat /run/nsvpn/home/*");
+	before = machine_output(
+		"ip -n home addr; ip -n home route; ip netns exec home nft -s list ruleset; cat /run/nsvpn/home/*");
 	machine_settings(&s);
 	s.addrs[0].addr = net_inside_addr(n, AF_INET);
 	must_fail(tunnelnet_connect(n, &s, error), EADDRINUSE, "veth");
@@ -720,8 +724,9 @@ Test(tunnelnet, hostile_settings_change_nothing)
 	s.n_routes = SETTINGS_ROUTES_MAX + 1;
 	must_fail(tunnelnet_connect(n, &s, error), EINVAL, "");
 	{
-		char *after = machine_output("ip -n home addr; ip -n home route; ip netns exec home nft -s list ruleset; "
-					     "cat /run/nsvpn/home/*");
+		char *after =
+			machine_output("ip -n home addr; ip -n home route; ip netns exec home nft -s list ruleset; "
+				       "cat /run/nsvpn/home/*");
 
 		cr_assert_str_eq(after, before);
 		free(after);
@@ -750,8 +755,10 @@ Test(tunnelnet, settings_change_under_a_connected_tunnel)
 	s.n_dns = 0;
 	s.mtu = 1300;
 	must_ok(tunnelnet_connect(n, &s, error));
-	now = machine_output("ip -n home -o addr show dev tun0; ip -n home route; ip -n home -6 route; ip -n home link show tun0");
-	cr_assert(strstr(now, "10.99.0.6 peer 10.99.0.5/32") && strstr(now, "default dev tun0") && strstr(now, "mtu 1300"));
+	now = machine_output(
+		"ip -n home -o addr show dev tun0; ip -n home route; ip -n home -6 route; ip -n home link show tun0");
+	cr_assert(strstr(now, "10.99.0.6 peer 10.99.0.5/32") && strstr(now, "default dev tun0") &&
+		  strstr(now, "mtu 1300"));
 	cr_assert(!strstr(now, "10.8.0.2") && !strstr(now, "fd00:8::") && !strstr(now, "10.0.0.0/8"), "%s", now);
 	cr_assert(!strstr(now, "default dev tun0 proto 110 metric 1024"), "%s", now);
 	free(now);
@@ -820,7 +827,8 @@ Test(tunnelnet, programs_stay_locked_in)
 	cr_assert_eq(tunnelnet_teardown(n, NULL), 1);
 	cr_assert_lt(inside(n, "203.0.113.7:80", NULL), 0);
 	left = machine_output("ip -n home -o link; ip netns exec home nft list table inet nsvpn; ip -o link");
-	cr_assert(strstr(left, "policy drop") && !strstr(left, "uplink0@") && !strstr(left, "tun0:") && !strstr(left, "nv-home"),
+	cr_assert(strstr(left, "policy drop") && !strstr(left, "uplink0@") && !strstr(left, "tun0:") &&
+			  !strstr(left, "nv-home"),
 		  "%s", left);
 	free(left);
 	/* Up again under the running program, by a helper that only has the journal. */

@@ -8,17 +8,18 @@
 #include "nl/nft.h"
 #include "nl/rtnl.h"
 
-static const char text[] = "table inet @table@\n"
-			   "flush table inet @table@\n"
-			   "table inet @table@ {\n"
-			   "	counter dropped {\n	}\n"
-			   "	set engine4 {\n		type ipv4_addr . inet_proto . inet_service\n	}\n"
-			   "	set own6 {\n		type ipv6_addr\n	}\n"
-			   "	chain output {\n		type filter hook output priority filter; policy accept;\n"
-			   "		oifname $dev meta mark $engine_mark ip daddr $addr counter name dropped drop\n	}\n"
-			   "}\n"
-			   "flush set inet @table@ engine4\n"
-			   "flush set inet @table@ own6\n";
+static const char text[] =
+	"table inet @table@\n"
+	"flush table inet @table@\n"
+	"table inet @table@ {\n"
+	"	counter dropped {\n	}\n"
+	"	set engine4 {\n		type ipv4_addr . inet_proto . inet_service\n	}\n"
+	"	set own6 {\n		type ipv6_addr\n	}\n"
+	"	chain output {\n		type filter hook output priority filter; policy accept;\n"
+	"		oifname $dev meta mark $engine_mark ip daddr $addr counter name dropped drop\n	}\n"
+	"}\n"
+	"flush set inet @table@ engine4\n"
+	"flush set inet @table@ own6\n";
 
 static void room(void)
 {
@@ -97,7 +98,9 @@ Test(nft, bad_text_changes_nothing_and_says_why)
 /* Names of interfaces are the host's, and a host may be strange; nothing strange reaches the text. */
 Test(nft, strange_values_are_refused)
 {
-	static const char *const names[] = { "", "eth0\"; drop; \"", "a b", "x\ny", "interface-too-long", "$eth", "{}" };
+	static const char *const names[] = {
+		"", "eth0\"; drop; \"", "a b", "x\ny", "interface-too-long", "$eth", "{}"
+	};
 	struct inaddr none = { .family = AF_UNSPEC };
 	struct endpoint no_port = { 0 };
 	struct inprefix no_net = { 0 };

@@ -116,8 +116,11 @@ Test(nl_addr, set_list_remove)
 
 Test(nl_route, set_list_look_up_remove)
 {
-	struct rt_route r, floor4 = { .dst = prefix("0.0.0.0/0"), .type = RTN_UNREACHABLE, .table = RT_TABLE_MAIN,
-				      .metric = 4278198272u, .protocol = RT_PROTOCOL_NSVPN };
+	struct rt_route r, floor4 = { .dst = prefix("0.0.0.0/0"),
+				      .type = RTN_UNREACHABLE,
+				      .table = RT_TABLE_MAIN,
+				      .metric = 4278198272u,
+				      .protocol = RT_PROTOCOL_NSVPN };
 	struct rt_route floor6 = floor4, net, *v, got;
 	struct rt_addr a4;
 	struct inaddr to = addr("10.7.0.1");
@@ -134,10 +137,18 @@ Test(nl_route, set_list_look_up_remove)
 	cr_assert_eq(rt_route_add(rt, &floor6), 0);
 	cr_assert_eq(rt_route_add(rt, &floor4), -EEXIST);
 	cr_assert_eq(rt_route_lookup(rt, &to, &got), -EHOSTUNREACH);
-	r = (struct rt_route){ .dst = prefix("198.51.100.1/32"), .type = RTN_UNICAST, .table = 0x6e760001, .oif = index,
-			       .via = addr("10.1.2.1"), .src = addr("10.1.2.3"), .onlink = true, .protocol = RT_PROTOCOL_NSVPN };
+	r = (struct rt_route){ .dst = prefix("198.51.100.1/32"),
+			       .type = RTN_UNICAST,
+			       .table = 0x6e760001,
+			       .oif = index,
+			       .via = addr("10.1.2.1"),
+			       .src = addr("10.1.2.3"),
+			       .onlink = true,
+			       .protocol = RT_PROTOCOL_NSVPN };
 	cr_assert_eq(rt_route_add(rt, &r), 0);
-	net = (struct rt_route){ .dst = prefix("10.7.0.0/16"), .type = RTN_UNICAST, .table = RT_TABLE_MAIN, .oif = index };
+	net = (struct rt_route){
+		.dst = prefix("10.7.0.0/16"), .type = RTN_UNICAST, .table = RT_TABLE_MAIN, .oif = index
+	};
 	cr_assert_eq(rt_route_add(rt, &net), 0);
 	cr_assert_eq(rt_route_lookup(rt, &to, &got), 0);
 	cr_assert_eq(got.oif, index);
@@ -185,7 +196,8 @@ Test(nl_route, same_means_the_same)
 
 Test(nl_rule, set_find_remove)
 {
-	struct rt_rule r4 = { .family = AF_INET, .priority = 100, .mark = 0x6e760001, .table = 0x6e760001 }, r6 = r4, other;
+	struct rt_rule r4 = { .family = AF_INET, .priority = 100, .mark = 0x6e760001, .table = 0x6e760001 }, r6 = r4,
+		       other;
 
 	room();
 	r6.family = AF_INET6;

@@ -1,0 +1,166 @@
+/* Looking without touching: processes, counters, names, the plan for people and the names of the failpoints. */
+#include <dirent.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "base/parse.h"
+#include "base/places.h"
+#include "net/netns.h"
+#include "net/plan.h"
+#include "net/uplink.h"
+#include "nl/nft.h"
+
+int tunnelnet_processes(struct tunnelnet *n, pid_t engine, struct netproc **ret, size_t *ret_n)
+{
+	if (n->ns_fd >= 0)
+		return netns_processes(n->j.netns_ino, engine, ret, ret_n);
+	*ret = calloc(1, sizeof(**ret));
+	*ret_n = 0;
+	return *ret ? 0 : -ENOMEM;
+}
+
+int tunnelnet_dropped(struct tunnelnet *n, uint64_t *ret)
+{
+	uint64_t inner = 0, outer = 0;
+	int r = 0;
+
+	if (n->ns_fd >= 0)
+		r = nft_read_counter(n->ns_fd, NET_INNER_TABLE, "dropped", &inner);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	r = n->have_journal ? nft_read_counter(-EBADF, n->table, "dropped", &outer) : 0;
+	if (r < 0 && r != -ENOENT)
+		return r;
+	*ret = inner + outer;
+	return 0;
+}
+
+int tunnelnet_list(char ***ret)
+{
+	_cleanup_(strv_freep) char **v = NULL;
+	DIR *d = opendir(place_run());
+	int r = 0;
+
+	if (!d && errno != ENOENT)
+		return -errno;
+	for (struct dirent *e; d && r == 0 && (e = readdir(d));) {
+		_cleanup_(freep) char *path = NULL;
+
+		if (!tunnel_name_is_valid(e->d_name))
+			continue;
+		path = str_format("%s/%s/journal", place_run(), e->d_name);
+		if (!path)
+			r = -ENOMEM;
+		else if (access(path, F_OK) == 0)
+			r = strv_add(&v, e->d_name);
+	}
+	if (d)
+		(void)closedir(d); /* only read */
+	if (r == 0 && !v) {
+		v = calloc(1, sizeof(*v));
+		r = v ? 0 : -ENOMEM;
+	}
+	if (r == 0)
+		*ret = TAKE_PTR(v);
+	return r;
+}
+
+/* ---- the plan, for people ---- */
+
+static void print_remotes(const struct profile *p, FILE *f)
+{
+	for (size_t i = 0; i < p->n_remotes; i++)
+		fprintf(f, "%s%s port %u %s", i ? ", " : " ", p->remotes[i].host, p->remotes[i].port,
+			transport_to_string(p->remotes[i].transport));
+}
+
+/* The first remote when it is written as an address; else the steps say "the server". */
+static void guess_server(struct tunnelnet *n, const struct profile *p)
+{
+	struct inaddr a;
+
+	memset(&n->j.server, 0, sizeof(n->j.server));
+	if (p->n_remotes == 0 || inaddr_parse(p->remotes[0].host, &a) < 0)
+		return;
+	n->j.server.addr = a;
+	n->j.server.port = p->remotes[0].port;
+}
+
+int tunnelnet_print_plan(struct tunnelnet *n, const struct profile *p, const struct settings *settings, FILE *f)
+{
+	struct journal kept = n->j;
+	struct settings kept_settings = n->settings;
+	bool kept_connected = n->connected;
+	struct plan plans[3];
+	int r = 0;
+
+	net_begin(n);
+	if (!n->have_journal || n->damaged) {
+		n->j = (struct journal){ .uplink = n->wanted };
+		r = net_choose(n);
+	}
+	if (r == 0) {
+		if (!n->j.have_server)
+			guess_server(n, p);
+		n->connected = settings != NULL;
+		if (settings)
+			n->settings = *settings;
+		plan_prepare(&plans[0], n);
+		plan_open(&plans[1], n, 0);
+		plan_connect(&plans[2], n);
+		fprintf(f,
+			"Plan of tunnel %s, uplink %s. The numbers give the order; taking it down goes "
+			"backwards.\nServers, one at a time:",
+			n->name, uplink_to_string(n->j.uplink));
+		print_remotes(p, f);
+		fprintf(f, "\n\n");
+		plan_print(plans, ARRAY_SIZE(plans), n, f);
+	}
+	n->j = kept;
+	n->settings = kept_settings;
+	n->connected = kept_connected;
+	return net_finish(n, r, NULL);
+}
+
+static int add_failpoints(char ***v, const char *name, bool has_undo)
+{
+	int r = 0;
+
+	for (int i = 0; i < 4 && r == 0; i++) {
+		_cleanup_(freep) char *point = NULL;
+
+		if (i >= 2 && !has_undo)
+			continue;
+		point = str_format("%s.%s%s", i < 2 ? "up" : "down", name, i % 2 ? "+" : "");
+		r = point ? strv_add(v, point) : -ENOMEM;
+	}
+	return r;
+}
+
+int tunnelnet_failpoints(char ***ret)
+{
+	/* The longest plan: a veth and an IPv6 server. The steps of the other uplink are among these. */
+	struct tunnelnet n = { .name = "any", .uplink = &uplink_veth, .ns_fd = -EBADF };
+	_cleanup_(strv_freep) char **v = NULL;
+	struct plan plans[3];
+	int r;
+
+	n.j.server.addr.family = AF_INET6;
+	plan_prepare(&plans[0], &n);
+	plan_open(&plans[1], &n, 0);
+	plan_connect(&plans[2], &n);
+	r = strv_add(&v, "up.journal+");
+	for (size_t i = 0; i < ARRAY_SIZE(plans); i++)
+		for (size_t k = 0; k < plans[i].n && r == 0; k++)
+			r = add_failpoints(&v, plans[i].v[k].name, plans[i].v[k].ops->undo);
+	if (r == 0)
+		r = strv_add(&v, "up.tun");
+	if (r == 0)
+		r = strv_add(&v, "down.tun");
+	if (r == 0)
+		r = strv_add(&v, "down.journal");
+	if (r == 0)
+		*ret = TAKE_PTR(v);
+	return r;
+}
