@@ -45,6 +45,11 @@ static int on_changed(sd_bus_message *m _unused_, void *userdata, sd_bus_error *
 	return 0;
 }
 
+static bool is_auth_refused(const struct attempt *a)
+{
+	return a->view.last_error_name && str_eq(a->view.last_error_name, BUS_ERROR_AUTH_FAILED);
+}
+
 static void show_progress(struct attempt *a)
 {
 	const struct tunnel_view *v = &a->view;
@@ -52,7 +57,8 @@ static void show_progress(struct attempt *a)
 	struct strbuf b = { 0 };
 	char *line;
 
-	if (!a->show || tunnel_view_is_down(v) || str_eq(tunnel_view_state(v), "connected"))
+	/* A refused password is the end; it is reported as such in a moment. */
+	if (!a->show || tunnel_view_is_down(v) || str_eq(tunnel_view_state(v), "connected") || is_auth_refused(a))
 		return;
 	strbuf_addf(&b, "%s: %s", a->b->name, tunnel_view_state(v));
 	if (v->remote_host && *v->remote_host)
@@ -163,8 +169,15 @@ static int build_up(struct attempt *a, sd_bus_message **ret)
 
 static int fail_timeout(const struct attempt *a)
 {
-	const char *why = a->view.last_error && *a->view.last_error ? a->view.last_error : "no answer from the server yet";
+	const struct tunnel_view *v = &a->view;
+	_cleanup_(freep) char *silent = NULL;
+	const char *why = v->last_error;
 
+	if (!why || !*why) {
+		silent = str_format("no answer from %s (%s) yet", v->remote_host && *v->remote_host ? v->remote_host : "the server",
+				    v->remote_address && *v->remote_address ? v->remote_address : "address not known");
+		why = silent ? silent : "no answer yet";
+	}
 	return output_fail(EXIT_CODE_TIMED_OUT,
 			   "%s is not connected after %llu s: %s; it stays locked and goes on trying (`nsvpn status %s`, `nsvpn "
 			   "down %s`)",
@@ -239,11 +252,6 @@ static int fail_final(const struct attempt *a)
 	return output_fail(code == EXIT_CODE_OK ? EXIT_CODE_FAILED : code, "%s: %s", a->b->name,
 			   a->view.last_error && *a->view.last_error ? a->view.last_error :
 								       "failed; `nsvpn logs` has more");
-}
-
-static bool is_auth_refused(const struct attempt *a)
-{
-	return a->view.last_error_name && str_eq(a->view.last_error_name, BUS_ERROR_AUTH_FAILED);
 }
 
 /* Until decided. An exit code; OUTCOME_FAILED and OUTCOME_DOWN are the caller's to report. */

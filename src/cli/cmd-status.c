@@ -31,6 +31,8 @@ static int read_one(struct client *c, const char *name, struct tunnel_view *v)
 
 	if (r == -ENOENT)
 		r = tunnel_view_offline(name, v);
+	else if (r >= 0)
+		tunnel_view_describe(v);
 	if (r < 0)
 		code = client_fail(&e, r);
 	sd_bus_error_free(&e);
@@ -152,8 +154,8 @@ static void list_item(const struct tunnel_view *v, bool is_default, const struct
 		json_end_object(j);
 		return;
 	}
-	printf("%-10s  %-12s  %-9s  %s%s\n", v->name, tunnel_view_state(v), v->protocol ? v->protocol : "",
-	       v->remote_host ? v->remote_host : "", is_default ? "  (default)" : "");
+	printf("%-10s  %-12s  %-9s  %s%s\n", v->name, tunnel_view_state(v), v->protocol ? v->protocol : "-",
+	       v->remote_host && *v->remote_host ? v->remote_host : "-", is_default ? "  (default)" : "");
 }
 
 static int list_all(const struct cli *cli, struct client *c, char *const *names)

@@ -149,26 +149,39 @@ int tunnel_view_read(struct client *c, const char *name, struct tunnel_view *ret
 	return 0;
 }
 
-/* What the configuration says, as far as we may read it; a display does without it. */
-static void describe(const char *name, struct tunnel_view *v)
+static bool is_empty(const char *s)
+{
+	return !s || !*s;
+}
+
+/* Replaces *s when it says nothing; without memory it goes on saying nothing. */
+static void fill_in(char **s, const char *value)
+{
+	if (!is_empty(*s))
+		return;
+	free(*s);
+	*s = strdup(value);
+}
+
+void tunnel_view_describe(struct tunnel_view *v)
 {
 	_cleanup_(profile_freep) struct profile *p = NULL;
 	_cleanup_(freep) char *error = NULL;
 
-	if (geteuid() != 0)
+	if (geteuid() != 0 || !tunnel_view_is_down(v) || !is_empty(v->remote_host))
 		return;
-	if (profile_load_tunnel(name, &p, NULL, &error) < 0) {
-		if (!v->last_error)
-			v->last_error = TAKE_PTR(error);
+	if (profile_load_tunnel(v->name, &p, NULL, &error) < 0) {
+		if (error)
+			fill_in(&v->last_error, error);
 		return;
 	}
-	v->protocol = strdup(protocol_to_string(p->protocol));
-	v->uplink = strdup(uplink_to_string(p->settings.uplink));
+	fill_in(&v->protocol, protocol_to_string(p->protocol));
+	fill_in(&v->uplink, uplink_to_string(p->settings.uplink));
 	if (!p->n_remotes)
 		return;
-	v->remote_host = strdup(p->remotes[0].host);
+	fill_in(&v->remote_host, p->remotes[0].host);
+	fill_in(&v->remote_transport, transport_to_string(p->remotes[0].transport));
 	v->remote_port = p->remotes[0].port;
-	v->remote_transport = strdup(transport_to_string(p->remotes[0].transport));
 }
 
 int tunnel_view_offline(const char *name, struct tunnel_view *ret)
@@ -194,7 +207,7 @@ int tunnel_view_offline(const char *name, struct tunnel_view *ret)
 		tunnel_view_done(&v);
 		return -ENOMEM;
 	}
-	describe(name, &v);
+	tunnel_view_describe(&v);
 	tunnel_view_done(ret);
 	*ret = v;
 	return 0;
