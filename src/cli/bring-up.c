@@ -47,7 +47,9 @@ static int on_changed(sd_bus_message *m _unused_, void *userdata, sd_bus_error *
 
 static bool is_auth_refused(const struct attempt *a)
 {
-	return a->view.last_error_name && str_eq(a->view.last_error_name, BUS_ERROR_AUTH_FAILED);
+	const char *name = a->view.last_error_name;
+
+	return name && (str_eq(name, BUS_ERROR_AUTH_FAILED) || str_eq(name, BUS_ERROR_NEED_CREDENTIALS));
 }
 
 static void show_progress(struct attempt *a)
@@ -314,7 +316,7 @@ static int attempt_run(struct attempt *a)
 		if (!again || asked >= ASK_MAX)
 			return fail_final(a);
 		if (!need)
-			log_notice("%s: %s", a->b->name, a->view.last_error);
+			log_notice("%s: the server refused user name or password", a->b->name);
 		r = ask_again(a);
 		if (r != EXIT_CODE_OK)
 			return r;
