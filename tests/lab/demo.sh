@@ -60,8 +60,9 @@ sleep 1.6
 show "state now: $(state)"
 in_ns vpn nft delete table ip gap
 wait $program
-verdict=$(judge_stop demo)
+judge_stop demo >$WORK/verdict 2>&1 # not in $(...): only this shell can wait for the judge
 rc=$?
+verdict=$(cat $WORK/verdict)
 show "state now: $(state)"
 if [ $rc = 0 ]; then
   good "on the uplink: $(jq -r '.frames' <<<"$verdict" 2>/dev/null || echo "?") frames, every one the engine's own to the VPN server: nothing leaked"

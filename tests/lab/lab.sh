@@ -156,8 +156,10 @@ lab_up() { # [noipv6]: the machine's network carries no IPv6
   in_ns router ip addr add 203.0.113.1/24 dev wan
   in_ns router ip route add default via 203.0.113.254
   in_ns router sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+  # The judge sits on the router's side: its own IGMP would only be noise.
   in_ns router nft -f - <<'EOF'
 table ip lab {
+  chain out { type filter hook output priority 0; ip protocol igmp drop; }
   chain pre { type nat hook prerouting priority dstnat; iifname "wan" tcp dport 2222 dnat to 192.168.77.2:2222; }
   chain post { type nat hook postrouting priority srcnat; oifname "wan" ip saddr 192.168.77.0/24 masquerade; }
 }

@@ -106,9 +106,11 @@ recipe_down
 # ---- the product ----------------------------------------------------------------------------------------------------
 
 as_user() { in_ns host "$NSVPN" exec -t home --user nobody -- "$@"; }
+# The same without nsvpn: it would wait for a tunnel that is not connected, and here that is the point.
+straight() { spawn home setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
 probes_start() { # NAME KINDS RATE
   # shellcheck disable=SC2046
-  spawn host "$NSVPN" exec -t home --user nobody -- "$LABBIN"/probe $(probe_args "$1" "$2") --rate "$3" --duration 600 \
+  straight "$LABBIN"/probe $(probe_args "$1" "$2") --rate "$3" --duration 600 \
     >"$WORK/probe-$1.json" 2>"$WORK/probe-$1.err"
   sleep 0.3
 }
@@ -118,10 +120,11 @@ probes_stop() { # NAME: true when it really sent or tried
   jq -e '[.. | .sent? // empty] | add > 0 or true' "$WORK/probe-$1.json" >/dev/null 2>&1 || [ -s "$WORK/probe-$1.json" ]
 }
 connect_error_ms() { # how long a fresh connect() takes to fail
-  as_user "$LABBIN"/probe --connect-once 192.0.2.80:80 --timeout 5
+  in_ns home setpriv --reuid 65534 --regid 65534 --clear-groups "$LABBIN"/probe --connect-once 192.0.2.80:80 --timeout 5
 }
 judge_ok() { ok "$1" judge_stop "$2" 0.3; }
-allow() { echo "${VPN_FLOW4}1195" "$ISP_DNS"; }
+# (A server goes on pinging for some seconds a client that said goodbye: the other server's flow is the tail of the last test.)
+allow() { echo "${VPN_FLOW4}1195" "${VPN_FLOW4}1196" "$ISP_DNS"; }
 
 invariants() {
   local u=$1 i pid t0 out before
@@ -224,7 +227,7 @@ invariants() {
   pid=$(pgrep -f "NSVPNPROBE-4$u " | head -n 1)
   kill -9 "$(helper_pid)" "$(engine_pid)"
   sleep 0.3
-  out=$(nsenter --net=/run/netns/home -- setpriv --reuid 65534 --regid 65534 --clear-groups "$LABBIN"/probe --connect-once 192.0.2.80:80 --timeout 5)
+  out=$(connect_error_ms)
   like "$u: 4: with both dead connect() fails" '(ENETUNREACH|EHOSTUNREACH|EPERM|EACCES)' "$out"
   ok "$u: 4: within a second ($out)" test "$(grep -oE '[0-9]+' <<<"$out" | tail -n 1)" -lt 1000
   sleep "${NSVPN_DEAD_SECONDS:-20}"
@@ -246,7 +249,8 @@ invariants() {
   # 25: a v4-only tunnel on a dual-stack machine.
   lab_import c home "$u"
   ok "$u: 25: up" nsvpn up home --timeout 20 --credentials $WORK/credentials
-  judge_start 25 "${VPN_FLOW4}1196" "$ISP_DNS"
+  # shellcheck disable=SC2046
+  judge_start 25 $(allow)
   probes_start "25$u" udp6,tcp6,v4mapped,linklocal6,bindtodevice,mcast 300
   out=$(as_user "$LABBIN"/probe --connect-once '[2001:db8:80::80]:80' --timeout 5)
   like "$u: 25: IPv6 connect() fails" '(ENETUNREACH|EHOSTUNREACH|EPERM|EACCES)' "$out"
