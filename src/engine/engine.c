@@ -812,8 +812,8 @@ struct engine *engine_free(struct engine *e)
 {
 	if (!e)
 		return NULL;
-	log_set_sink(NULL, NULL);
 	drop_session(e);
+	log_set_sink(NULL, NULL);
 	forget_credentials(e);
 	if (e->profile)
 		profile_free(e->profile);

@@ -119,8 +119,6 @@ ssize_t udp_send(struct udp *u, const uint8_t *p, size_t len, size_t segment)
 		return send_one(u, p, len);
 	if (u->gso) {
 		n = send_segmented(u, p, len, segment);
-		if (n >= 0)
-			u->gso_failures = 0;
 		if (n != -EIO && n != -EMSGSIZE && n != -EINVAL)
 			return n;
 		/* EIO: the outgoing device has no checksum offload. The others may concern this batch alone. */

@@ -28,7 +28,7 @@ struct udp_slot {
 struct udp {
 	int fd;            /* borrowed */
 	bool gso, gro;     /* off for the life of the socket once it failed */
-	unsigned gso_failures; /* in a row */
+	unsigned gso_failures; /* of this socket */
 	uint8_t *slots;
 	struct mmsghdr messages[UDP_SLOTS];
 	struct iovec iov[UDP_SLOTS];
