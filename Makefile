@@ -26,6 +26,10 @@ WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wv
              -Wformat-security -Wpointer-arith -Wundef -Wno-missing-field-initializers
 HARDENING := -fstack-protector-strong -fstack-clash-protection -fPIE -fno-strict-overflow
 HARDEN_LD := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+# gcc 12 folds long chains of comparisons (r < 0 && r != -A && r != -B && ...) wrongly in its reassociation pass.
+ifeq ($(shell $(CC) --version 2>/dev/null | grep -ci clang),0)
+  HARDENING += -fno-tree-reassoc
+endif
 ifeq ($(SANITIZE),)
   HARDENING += -D_FORTIFY_SOURCE=2
 else
@@ -93,6 +97,13 @@ $(B)/%.o: src/%.c
 	$(call say,CC,$<)
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(OPT_EXTRA) $(CFLAGS_$(patsubst %/,%,$(dir $*))) -MMD -MP -c -o $@ $<
+
+# The one object that knows where the programs were installed: built again when that changes.
+$(B)/libexecdir: FORCE
+	@mkdir -p $(B)
+	@[ "$$(cat $@ 2>/dev/null)" = '$(LIBEXECDIR)' ] || echo '$(LIBEXECDIR)' > $@
+$(B)/base/places.o: $(B)/libexecdir
+FORCE:
 
 # Ruleset texts become C string literals, so that nothing at run time can swap them.
 NFT_TEXTS := $(wildcard src/net/*.nft)
@@ -210,6 +221,6 @@ help:
 ## make asan       the same programs and unit tests under ASan and UBSan
 ## make install    DESTDIR= PREFIX=
 
-.PHONY: all deps demo check bench lint fuzz fuzz-bins unit-bins lab-tools asan install clean help
+.PHONY: FORCE all deps demo check bench lint fuzz fuzz-bins unit-bins lab-tools asan install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

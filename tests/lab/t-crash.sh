@@ -44,12 +44,16 @@ done
 
 # The same with failpoints: the helper dies before each step, in the order of the plan.
 steps=$("$BUILD/nsvpnd" --list-failpoints 2>/dev/null)
+export NSVPN_RUN=/run/nsvpn # failpoints are heard only where the run folder was named
 for uplink in veth socket; do
   lab_import b home $uplink || exit 1
   clean=$(host_dump)
   bad=0 n=0 why=""
   for s in $steps; do
-    NSVPN_FAILPOINT=$s:kill nsvpn up home --timeout 3 >/dev/null 2>&1
+    export NSVPN_FAILPOINT=$s:kill
+    nsvpn up home --timeout 3 >/dev/null 2>&1
+    case $s in down.*) nsvpn down home >/dev/null 2>&1 ;; esac
+    unset NSVPN_FAILPOINT
     pkill -KILL -x nsvpnd
     n=$((n + 1))
     if [ $((n % 2)) = 0 ]; then
