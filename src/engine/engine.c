@@ -38,6 +38,7 @@
 #include "crypto/tls.h"
 #include "engine/attempt.h"
 #include "engine/datapath.h"
+#include "engine/moderation.h"
 #include "engine/monitor-client.h"
 
 /* Profiles come with their files inline. */
@@ -76,6 +77,7 @@ struct engine {
 	struct endpoint server;
 	bool tun_paused, udp_wants_out;
 	struct datapath datapath;
+	struct moderation moderation;
 	struct stats stats;
 	char cipher[64];
 	struct proto_event proto_event; /* large: not on the stack */
@@ -362,8 +364,14 @@ static int on_udp(sd_event_source *source, int fd, uint32_t revents, void *userd
 		datapath_resume(&e->datapath);
 		move_from_tun(e, now);
 	}
-	if ((revents & ~(uint32_t)EPOLLOUT) && e->phase != PHASE_ENDING)
-		(void)datapath_from_udp(&e->datapath, now); /* errors are taken by settle() */
+	if ((revents & ~(uint32_t)EPOLLOUT) && e->phase != PHASE_ENDING) {
+		usec_t wait = moderation_wait(&e->moderation, now);
+
+		if (wait > 0)
+			(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_nsec = (long)wait * 1000 }, NULL);
+		/* errors are taken by settle() */
+		moderation_note(&e->moderation, now, datapath_from_udp(&e->datapath, now));
+	}
 	settle(e, now);
 	return 0;
 }
