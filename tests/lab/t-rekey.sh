@@ -21,7 +21,7 @@ ok "a connection at full speed lives through it all" wait $k2
 diag "paced: $(tail -n 1 $WORK/keep1.out)"
 diag "bulk:  $(tail -n 1 $WORK/keep2.out)"
 is "the engine was never restarted" "$engine" "$(engine_pid)"
-n=$(grep -c 'Data Channel: cipher' $WORK/server-d.log)
+n=$(grep -c 'Incoming Data Channel: Cipher' $WORK/server-d.log)
 diag "data keys negotiated: $n in $seconds s; engine memory $rss0 -> $(rss) kB"
 ok "at least one new key every 15 s" test "$n" -ge $((seconds / 15))
 ok "no memory growth beyond 2 MB" test $(($(rss) - rss0)) -lt 2048
