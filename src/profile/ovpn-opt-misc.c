@@ -68,7 +68,23 @@ int ovpn_parse_credentials(const struct secret *text, struct secret **ret_user, 
 	return 0;
 }
 
-/* A password file that is not there has words of its own: to be asked is the usual way out. */
+/* Providers name a password file that their customers do not have: then the person is asked, as without a name. */
+static int note_missing(struct ovpn_parser *p, const char *path, const char *shown)
+{
+	char *file;
+
+	/* A name without a file does not undo a block or file that stood before it. */
+	if (p->o->username)
+		return ovpn_note(p, FATE_IGNORED, "there is no file '%s'; the name and password from above are used", shown);
+	file = strdup(path);
+	if (!file)
+		return -ENOMEM;
+	free(p->o->auth_file);
+	p->o->auth_file = file;
+	return ovpn_note(p, FATE_HONOURED, "there is no file '%s', so user name and password will be asked for", shown);
+}
+
+/* 1: *ret holds the text; 0: none, which has been noted; or a refusal. */
 static int load_credentials(struct ovpn_parser *p, const struct ovpn_item *it, struct secret **ret)
 {
 	_cleanup_(freep) char *shown = NULL;
@@ -79,9 +95,13 @@ static int load_credentials(struct ovpn_parser *p, const struct ovpn_item *it, s
 	shown = str_escape(it->words[1], strlen(it->words[1]), 120);
 	if (!shown)
 		return -ENOMEM;
-	r = p->load && *it->words[1] ? p->load(p->load_userdata, it->words[1], ret) : -ENOENT;
+	if (!*it->words[1])
+		return ovpn_refuse(p, "the file name is empty; remove '\"\"' from line %u to be asked", it->line);
+	r = p->load ? p->load(p->load_userdata, it->words[1], ret) : -ENOSYS;
 	if (r == -ENOMEM)
 		return r;
+	if (r == -ENOENT || r == -ENOTDIR)
+		return note_missing(p, it->words[1], shown);
 	if (r < 0)
 		return ovpn_refuse(p,
 				   "cannot read '%s' (%s); write user name and password into it (two lines, mode 600), "

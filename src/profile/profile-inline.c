@@ -135,6 +135,9 @@ static int add_file(struct out *o, const struct source *src, const struct ovpn_i
 	r = src->load ? src->load(src->userdata, path, &text) : -ENOSYS;
 	if (r == -ENOMEM)
 		return r;
+	/* The parser takes a password file that is not there for none at all. */
+	if ((r == -ENOENT || r == -ENOTDIR) && str_eq(tag, "auth-user-pass"))
+		return out_text(o, "auth-user-pass\n");
 	if (r < 0) {
 		cause = str_format("cannot read the file (%s); put it next to the profile", strerror(-r));
 		return cause ? fail(ret_error, sentence(src->name, it, cause)) : -ENOMEM;

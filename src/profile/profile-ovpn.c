@@ -17,6 +17,7 @@
 #define LINES_MAX 10000
 /* Looking for similar names is the only costly step; no reader wants more hints than this. */
 #define HINTS_MAX 10
+#define PLAIN_WORD_MAX 40
 
 #define DEFAULT_HAND_WINDOW 60
 #define DEFAULT_TLS_TIMEOUT 2
@@ -29,7 +30,26 @@
 
 /* ---- sentences ---- */
 
-/* The line as it stood there, for messages: words joined, escaped, cut. Block contents are never shown. */
+/*
+ * May this first word be shown although no option has that name? Somebody may name any file by mistake, a password file or
+ * a key among them, and its words must not get into a terminal, a log or a bug report. No option is longer.
+ */
+static bool is_plain_word(const char *s)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+
+	return n && n <= PLAIN_WORD_MAX && !s[n];
+}
+
+static const char *item_option(const struct ovpn_item *it)
+{
+	return it->n_words && (ovpn_option_find(it->words[0]) || is_plain_word(it->words[0])) ? it->words[0] : "";
+}
+
+/*
+ * The line as it stood there, for messages: words joined, escaped, cut. Block contents are never shown, and of a line
+ * whose option is unknown only a word that could be one.
+ */
 static char *item_text(const struct ovpn_item *it)
 {
 	_cleanup_(freep) char *joined = NULL;
@@ -39,6 +59,8 @@ static char *item_text(const struct ovpn_item *it)
 		return str_format("<%s>", it->words[0]);
 	if (it->kind == OVPN_ITEM_CONNECTION_END || it->kind == OVPN_ITEM_STRAY_END)
 		return str_format("</%s>", it->words[0]);
+	if (it->n_words && !ovpn_option_find(it->words[0]))
+		return strdup(item_option(it));
 	for (unsigned i = 0; i < it->n_words && b.len < 100; i++) {
 		if (i)
 			strbuf_add(&b, " ");
@@ -82,11 +104,6 @@ static int note_text(struct ovpn_parser *p, unsigned line, enum fate fate, const
 	if (!p->notes)
 		return 0;
 	return notes_add(p->notes, line, fate, option, "%s", text);
-}
-
-static const char *item_option(const struct ovpn_item *it)
-{
-	return it->n_words ? it->words[0] : "";
 }
 
 int ovpn_refuse(struct ovpn_parser *p, const char *fmt, ...)
@@ -294,7 +311,6 @@ static int note_row(struct ovpn_parser *p, const struct ovpn_option *row, unsign
 /* What an unknown word most likely is; the commonest accidents have their own sentence. */
 static int refuse_unknown(struct ovpn_parser *p, const char *name)
 {
-	_cleanup_(freep) char *shown = NULL;
 	const char *near;
 
 	if (str_has_prefix(name, "-----BEGIN") || str_has_prefix(name, "---BEGIN"))
@@ -309,14 +325,13 @@ static int refuse_unknown(struct ovpn_parser *p, const char *name)
 		return ovpn_refuse(p, "this is a web page, not a profile; log in and download the profile again");
 	if (name[0] == '<' && strchr(name, '>'))
 		return ovpn_refuse(p, "a block's tag has to stand alone on its line; move the rest to the next line");
-	shown = str_escape(name, strlen(name), 40);
-	if (!shown)
-		return -ENOMEM;
-	near = p->n_refused < HINTS_MAX && strlen(name) <= 40 ? ovpn_option_nearest(name) : NULL;
+	if (!is_plain_word(name))
+		return ovpn_refuse(p, "this is no line of an OpenVPN profile; is it the right file?");
+	near = p->n_refused < HINTS_MAX ? ovpn_option_nearest(name) : NULL;
 	if (near)
-		return ovpn_refuse(p, "unknown option '%s'; did you mean '%s'?", shown, near);
-	return ovpn_refuse(p, "unknown option '%s'; remove line %u, or name it in an `ignore-unknown-option` line",
-			   shown, p->item->line);
+		return ovpn_refuse(p, "unknown option '%s'; did you mean '%s'?", name, near);
+	return ovpn_refuse(p, "unknown option '%s'; remove line %u, or name it in an `ignore-unknown-option` line", name,
+			   p->item->line);
 }
 
 static int on_unknown(struct ovpn_parser *p, const struct ovpn_item *it, bool optional)

@@ -73,7 +73,7 @@ struct ovpn_options {
 	/* authentication */
 	bool auth_user_pass;
 	struct secret *username, *password; /* NULL: to be asked for */
-	char *auth_file;                    /* as named in the file, for messages; NULL inline or absent */
+	char *auth_file;                    /* as named in the file; NULL inline or absent; without username: not there */
 	enum auth_retry auth_retry;
 	bool auth_nocache;
 	bool push_peer_info;

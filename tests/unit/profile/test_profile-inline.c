@@ -116,3 +116,14 @@ Test(profile_inline, lists_the_files_once_and_in_order)
 	for (size_t i = 0; i < ARRAY_SIZE(want); i++)
 		cr_assert_str_eq(v[i], want[i]);
 }
+
+Test(profile_inline, a_missing_password_file_becomes_a_question)
+{
+	static const char text[] = "client\r\nauth-user-pass \"my login\" # theirs\r\nverb 3\n";
+	struct secret *s = NULL;
+	char *error = NULL;
+
+	cr_assert_eq(profile_inline_ovpn(text, strlen(text), "x.ovpn", sample_load, (void *)files, &s, &error), 0);
+	cr_assert_str_eq(secret_string(s), "client\r\nauth-user-pass\nverb 3\n");
+	secret_free(s);
+}

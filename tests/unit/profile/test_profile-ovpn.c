@@ -254,7 +254,7 @@ static const struct bad bads[] = {
 	{ "crl-verify dir dir\n", { "folder" } },
 	{ "capath /etc/ssl\n", { "<ca>" } },
 	{ "askpass\n", { "not supported yet" } },
-	{ "auth-user-pass nowhere.txt\n", { "`auth-user-pass nowhere.txt`", "'nowhere.txt'", "to be asked" } },
+	{ "auth-user-pass \"\"\n", { "the file name is empty", "to be asked" } },
 	{ "auth-user-pass a username-only\n", { "not supported yet" } },
 	{ "<auth-user-pass>\n\nx\n</auth-user-pass>\n", { "user name, is empty" } },
 	{ "<auth-user-pass>\na\x02\nx\n</auth-user-pass>\n", { "control character in the user name" } },
@@ -698,5 +698,65 @@ Test(profile_ovpn, text_of_the_file_is_escaped_in_messages)
 	cr_assert_eq(d.r, -EINVAL);
 	for (const char *s = d.error; *s; s++)
 		cr_assert((unsigned char)*s >= 0x20 && (unsigned char)*s < 0x7f, "%s", d.error);
+	parsed_done(&d);
+}
+
+/* ---- files that are no profiles ---- */
+
+Test(profile_ovpn, never_quotes_a_foreign_file)
+{
+	static const char *const texts[] = {
+		"root:$y$j9T$SECRETWORD:19000:0:99999:7:::\n",
+		"SECRETWORD=1 x\n",
+		"export API_KEY=SECRETWORD\n",
+		"password SECRETWORD\n",
+		"client\nremote a\nmachine example.net login bob password SECRETWORD\n",
+		"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQSECRETWORDAAAA\n",
+		"-----BEGIN SECRETWORD-----\n",
+		"<<<<<<< SECRETWORD\n",
+		"<html SECRETWORD>\n",
+		"setenv FORWARD_COMPATIBLE 1\nSECRETWORD:x\n",
+		"setenv opt SECRETWORD:x\n",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct parsed d = sample_parse_text(texts[i]);
+
+		cr_assert_eq(d.r, -EINVAL);
+		cr_expect_null(strstr(d.error, "SECRETWORD"), "%s", d.error);
+		for (size_t k = 0; k < d.notes.n; k++)
+			cr_expect(!strstr(d.notes.v[k].option, "SECRETWORD") && !strstr(d.notes.v[k].text, "SECRETWORD"),
+				  "%s: %s", d.notes.v[k].option, d.notes.v[k].text);
+		parsed_done(&d);
+	}
+}
+
+/* ---- a password file that nobody has ---- */
+
+static const struct sample_file login[] = { { "login", "bob\npw\n", 0 }, { 0 } };
+
+static struct parsed parse_login(const char *lines)
+{
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), "client\nremote a\n%s", lines);
+	return sample_parse(text, strlen(text), login);
+}
+
+Test(profile_ovpn, asks_when_the_password_file_is_not_there)
+{
+	struct parsed d = parse_login("auth-user-pass nowhere.txt\n");
+
+	cr_assert_eq(d.r, 0, "%s", d.error);
+	cr_assert(d.p->ovpn.auth_user_pass && !d.p->ovpn.username && !d.p->ovpn.password);
+	cr_assert_str_eq(d.p->ovpn.auth_file, "nowhere.txt");
+	cr_assert_eq(parsed_note(&d, 3)->fate, FATE_HONOURED);
+	cr_assert(strstr(parsed_note(&d, 3)->text, "no file 'nowhere.txt', so user name and password will be asked for"));
+	parsed_done(&d);
+
+	d = parse_login("auth-user-pass login\nauth-user-pass nowhere.txt\n");
+	cr_assert_eq(d.r, 0, "%s", d.error);
+	cr_assert_str_eq(secret_string(d.p->ovpn.password), "pw");
+	cr_assert_eq(parsed_note(&d, 4)->fate, FATE_IGNORED);
 	parsed_done(&d);
 }
