@@ -7,6 +7,17 @@
 #include "cli/tunnel-names.h"
 #include "cli/tunnel-view.h"
 
+static void print_asks(const struct import *i, const char *name)
+{
+	_cleanup_(freep) char *shown = i->missing ? str_escape(i->missing, strlen(i->missing), 80) : NULL;
+
+	if (!i->asks)
+		return;
+	if (shown)
+		printf("  the password file %s that it names is not there\n", shown);
+	printf("  `nsvpn up %s` will ask for user name and password, or takes them from --credentials FILE\n", name);
+}
+
 static int print_import(const struct cli *cli, const struct import *i, const char *name)
 {
 	struct strbuf b = { 0 };
@@ -16,6 +27,8 @@ static int print_import(const struct cli *cli, const struct import *i, const cha
 		json_begin_envelope(&j);
 		json_pair(&j, "name", name);
 		json_pair(&j, "file", i->source);
+		json_key(&j, "asks_credentials");
+		json_bool(&j, i->asks);
 		report_json(&i->notes, &j);
 		return json_end_envelope(&j);
 	}
@@ -27,6 +40,7 @@ static int print_import(const struct cli *cli, const struct import *i, const cha
 	report_print(&i->notes, cli->verbose);
 	if (i->is_inlined)
 		printf("  the files that it names are stored inside the profile\n");
+	print_asks(i, name);
 	if (isatty(STDOUT_FILENO))
 		printf("  next: nsvpn up %s\n", name);
 	return output_flush();

@@ -45,6 +45,7 @@ void import_done(struct import *i)
 	strv_free(i->files);
 	secret_free(i->text);
 	free(i->source);
+	free(i->missing);
 	notes_done(&i->notes);
 	*i = (struct import){ 0 };
 }
@@ -173,34 +174,6 @@ static bool looks_like_wireguard(const char *text)
 	return strstr(text, "[Interface]") && strstr(text, "PrivateKey");
 }
 
-/*
- * Root may name any file by mistake, and what a parser says about a line of /etc/shadow would quote it. So a file whose
- * first line does not begin with a word that can be an option or a block is not even shown to the parser. The line, 0: fine.
- */
-static unsigned first_foreign_line(const char *text)
-{
-	unsigned line = 1;
-	size_t n;
-
-	if (str_has_prefix(text, "\xef\xbb\xbf"))
-		text += 3; /* the byte order mark of a Windows editor */
-	for (;;) {
-		text += strspn(text, " \t\r");
-		if (*text == '\n') {
-			text++;
-			line++;
-			continue;
-		}
-		if (*text == '\0')
-			return 0;
-		if (*text != '#' && *text != ';')
-			break;
-		text += strcspn(text, "\n");
-	}
-	n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-<>");
-	return n && (!text[n] || strchr(" \t\r\n", text[n])) ? 0 : line;
-}
-
 static int fail_profile(const struct import *i, int r, char *error)
 {
 	if (!error && r == -ENOMEM)
@@ -235,6 +208,8 @@ static int collect_files(struct import *i, const char *text, size_t len, struct 
 		return output_oom();
 	for (size_t k = 0; k < n; k++) {
 		r = load_named(l, i->files[k], &i->contents[k]);
+		if (r == -ENOENT || r == -ENOTDIR)
+			continue; /* a password file: the parser would have refused without any other */
 		if (r < 0)
 			return output_fail(EXIT_CODE_FAILED, "%s: the file %s that it names cannot be read: %s", i->source,
 					   i->files[k], strerror(-r));
@@ -246,21 +221,19 @@ static int collect_files(struct import *i, const char *text, size_t len, struct 
 static int judge(struct import *i, const char *text, size_t len, struct loader *l)
 {
 	_cleanup_(profile_freep) struct profile *p = NULL;
-	unsigned foreign;
 	char *error = NULL;
 	int r;
 
 	if (looks_like_wireguard(text))
 		return output_fail(EXIT_CODE_FAILED, "%s is a WireGuard file, and this version speaks OpenVPN only", i->source);
-	foreign = first_foreign_line(text);
-	if (foreign)
-		return output_fail(EXIT_CODE_FAILED, "%s:%u: this is no line of an OpenVPN profile; is it the right file?", i->source,
-				   foreign);
 	r = profile_parse_ovpn(text, len, i->source, load_named, l, &i->notes, &p, &error);
 	if (r >= 0)
 		r = profile_verify(p, &error);
 	if (r < 0)
 		return fail_profile(i, r, error);
+	i->asks = p->ovpn.auth_user_pass && !(p->ovpn.username && p->ovpn.password);
+	if (i->asks && !p->ovpn.username)
+		i->missing = TAKE_PTR(p->ovpn.auth_file);
 	return collect_files(i, text, len, l);
 }
 
@@ -366,7 +339,7 @@ static int write_all(const struct import *i, int dirfd)
 	int r = write_secret(dirfd, PROFILE_NAME, i->text);
 
 	for (size_t k = 0; r >= 0 && i->files && i->files[k]; k++)
-		r = write_secret(dirfd, i->files[k], i->contents[k]);
+		r = !i->contents[k] ? 0 : write_secret(dirfd, i->files[k], i->contents[k]);
 	return r;
 }
 

@@ -8,7 +8,9 @@ struct import {
 	struct secret *text;   /* what will be stored as tunnel.ovpn */
 	bool is_inlined;       /* the files it names are inside the text now */
 	char **files;          /* flat names that are stored beside it; strv */
-	struct secret **contents;
+	struct secret **contents; /* NULL: not there, see `missing` */
+	bool asks;             /* user name or password will be asked for */
+	char *missing;         /* the password file that it names and that is not there, or NULL */
 	struct notes notes;
 };
 

@@ -89,6 +89,24 @@ Test(import_files, files_elsewhere_come_inside_the_profile)
 	free(text);
 }
 
+Test(import_files, a_password_file_that_is_not_there_is_no_mistake)
+{
+	static const char *const names[] = { "pass.txt", "/nonexistent/pass.txt", "sub/pass.txt" };
+
+	folder_make();
+	folder_write("ca.crt", pem);
+	for (size_t k = 0; k < ARRAY_SIZE(names); k++) {
+		char text[256], name[8];
+
+		(void)snprintf(text, sizeof(text), HEAD "ca ca.crt\nauth-user-pass %s\n", names[k]);
+		(void)snprintf(name, sizeof(name), "t%zu", k);
+		cr_expect_eq(import(text, name), EXIT_CODE_OK, "%s", names[k]);
+	}
+	cr_expect(exists("tunnels/t0/ca.crt") && !exists("tunnels/t0/pass.txt"));
+	cr_expect(exists("tunnels/t2/tunnel.ovpn"));
+	nothing_half_done();
+}
+
 Test(import_files, a_taken_name_is_refused_and_untouched, .init = cr_redirect_stderr)
 {
 	folder_make();
