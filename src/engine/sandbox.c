@@ -53,9 +53,7 @@ int sandbox_limit(void)
 	} limits[] = {
 		{ RLIMIT_CORE, 0 },
 		{ RLIMIT_NOFILE, DESCRIPTORS_MAX },
-#ifndef NSVPN_SANITIZE /* the leak checker starts a helper thread */
 		{ RLIMIT_NPROC, 0 },
-#endif
 	};
 
 	/* Not dumpable: no core, and no other process of this uid can read the keys. */
@@ -192,11 +190,7 @@ static const struct {
 	{ SCMP_SYS(exit), "the end" },
 	{ SCMP_SYS(exit_group), "the end" },
 #ifdef NSVPN_SANITIZE
-	{ SCMP_SYS(clone), "leak checker" },
-	{ SCMP_SYS(clone3), "leak checker" },
-	{ SCMP_SYS(ptrace), "leak checker" },
-	{ SCMP_SYS(wait4), "leak checker" },
-	{ SCMP_SYS(prctl), "leak checker" },
+	{ SCMP_SYS(prctl), "sanitizer runtime" },
 	{ SCMP_SYS(sigaltstack), "sanitizer runtime" },
 	{ SCMP_SYS(mmap), "sanitizer runtime" },
 	{ SCMP_SYS(mprotect), "sanitizer runtime" },
@@ -258,8 +252,6 @@ static const struct {
 	{ SCMP_SYS(access), ENOENT, "symbolizer" },
 	{ SCMP_SYS(pipe2), EMFILE, "symbolizer" },
 	{ SCMP_SYS(pipe), EMFILE, "symbolizer" },
-	{ SCMP_SYS(getppid), ENOSYS, "leak checker" },
-	{ SCMP_SYS(getdents64), EBADF, "leak checker" },
 #endif
 };
 

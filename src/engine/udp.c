@@ -23,7 +23,7 @@
 
 int udp_init(struct udp *u)
 {
-	*u = (struct udp){ .fd = -EBADF };
+	*u = (struct udp){ .fd = -EBADF, .used = UDP_SLOTS };
 	u->slots = aligned_alloc(64, (size_t)UDP_SLOTS * UDP_SLOT_STRIDE);
 	if (!u->slots)
 		return -ENOMEM;
@@ -46,6 +46,7 @@ void udp_attach(struct udp *u, int fd)
 	u->gso = true;
 	u->gso_failures = 0;
 	u->gro = setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on)) == 0;
+	u->used = UDP_SLOTS;
 }
 
 static ssize_t send_one(const struct udp *u, const uint8_t *p, size_t len)
@@ -132,7 +133,7 @@ int udp_receive(struct udp *u)
 {
 	int n;
 
-	for (size_t i = 0; i < UDP_SLOTS; i++)
+	for (int i = 0; i < u->used; i++)
 		u->messages[i].msg_hdr = (struct msghdr){
 			.msg_iov = &u->iov[i],
 			.msg_iovlen = 1,
@@ -142,6 +143,7 @@ int udp_receive(struct udp *u)
 	do
 		n = recvmmsg(u->fd, u->messages, UDP_SLOTS, MSG_DONTWAIT, NULL);
 	while (n < 0 && errno == EINTR);
+	u->used = n < 0 ? UDP_SLOTS : n;
 	return n < 0 ? -errno : n;
 }
 
