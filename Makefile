@@ -11,6 +11,7 @@ PKGCONFIG  ?= pkg-config
 VERSION    := 0.1.0
 
 B := $(BUILD)
+JOBS := $(shell nproc 2>/dev/null || echo 2)
 ifeq ($(V),1)
   Q :=
   say = @true
@@ -187,14 +188,14 @@ deps:
 	$(Q)tests/deps
 
 demo: deps
-	$(Q)$(MAKE) --no-print-directory all lab-tools
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all lab-tools
 	$(Q)$(B)/nsvpn demo
 
 check: deps
 	$(Q)tests/run $(B)
 
 bench: deps
-	$(Q)$(MAKE) --no-print-directory all lab-tools
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all lab-tools
 	$(Q)tests/bench/run $(B)
 
 lint:
