@@ -4,6 +4,7 @@
  */
 #include "daemon/logfile.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -76,18 +77,24 @@ void logfile_install(bool also_stderr)
 	log_set_sink(sink, NULL);
 }
 
-void logfile_remove(const char *tunnel)
+void logfile_remove_all(void)
 {
-	_cleanup_(freep) char *path = log_path(tunnel), *old = path ? str_format("%s.1", path) : NULL;
-	_cleanup_(freep) char *dir = str_format("%s/log", place_run());
+	_cleanup_(freep) char *own = log_path(NULL), *old = own ? str_format("%s.1", own) : NULL;
+	_cleanup_(freep) char *folder = str_format("%s/log", place_run());
+	struct dirent *de;
+	DIR *d;
 
-	if (!tunnel)
-		log_set_sink(NULL, NULL);
-	/* Absent files are as good as removed ones, and a folder with logs of locked tunnels stays. */
-	if (path)
-		(void)unlink(path);
-	if (old)
-		(void)unlink(old);
-	if (!tunnel && dir)
-		(void)rmdir(dir);
+	log_set_sink(NULL, NULL);
+	if (!old || !folder)
+		return;
+	/* Absent files are as good as removed ones. */
+	(void)unlink(own);
+	(void)unlink(old);
+	d = opendir(folder);
+	while (d && (de = readdir(d)))
+		if (str_has_suffix(de->d_name, ".log") || str_has_suffix(de->d_name, ".log.1"))
+			(void)unlinkat(dirfd(d), de->d_name, 0); /* the same */
+	if (d)
+		(void)closedir(d); /* only read */
+	(void)rmdir(folder);
 }

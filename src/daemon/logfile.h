@@ -10,5 +10,8 @@
 
 /* Becomes the sink of base/log.h. also_stderr: a helper in the foreground. */
 void logfile_install(bool also_stderr);
-/* Back to stderr alone, and the files of a tunnel (NULL: the helper's own, and the folder when empty) go. */
-void logfile_remove(const char *tunnel);
+/*
+ * Back to stderr alone; all files go, and the folder. For a helper that leaves nothing behind: with no tunnel left there is
+ * nothing whose history anybody could need, and what went wrong was said to whoever asked.
+ */
+void logfile_remove_all(void);

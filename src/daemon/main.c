@@ -4,7 +4,7 @@
  *
  * Theory. Privilege lives here, so little else may: no packet from the network is parsed, no TLS linked, no shell or
  * other program run but nsvpn-engine, by absolute path. The environment is fixed at the start (only the three roots
- * NSVPN_ETC, NSVPN_RUN, NSVPN_STATE are taken over), descriptors above stderr are closed, signals arrive through the loop.
+ * NSVPN_ETC, NSVPN_RUN, NSVPN_STATE and the tests' failpoint are taken over), descriptors above stderr are closed, signals arrive through the loop.
  * Its death, however it comes, unlocks nothing: locks are kernel state, the intent is on disk, and the tun device with its
  * default route goes with the last descriptor.
  */
@@ -27,6 +27,7 @@
 #include "daemon/bus-server.h"
 #include "daemon/logfile.h"
 #include "daemon/manager.h"
+#include "net/tunnelnet.h"
 
 #define LINGER (300 * USEC_PER_MSEC)     /* idle this long: leave */
 #define FIRST_LINGER (2 * USEC_PER_SEC)  /* nobody came yet: they were about to */
@@ -67,6 +68,18 @@ static _noreturn_ void usage_error(const char *what, const char *arg)
 	exit(EXIT_CODE_USAGE);
 }
 
+/* For tests: where net/ can be made to fail or die. */
+static _noreturn_ void list_failpoints(void)
+{
+	_cleanup_(strv_freep) char **names = NULL;
+
+	if (tunnelnet_failpoints(&names) < 0)
+		exit(EXIT_CODE_FAILED);
+	for (size_t i = 0; i < strv_len(names); i++)
+		puts(names[i]);
+	exit(EXIT_CODE_OK);
+}
+
 static struct options parse_options(int argc, char **argv)
 {
 	struct options o = { .ready_fd = -EBADF };
@@ -76,6 +89,8 @@ static struct options parse_options(int argc, char **argv)
 		if (str_eq(argv[i], "--help") || str_eq(argv[i], "--version")) {
 			fputs(str_eq(argv[i], "--help") ? help_text : "nsvpnd " NSVPN_VERSION "\n", stdout);
 			exit(EXIT_CODE_OK);
+		} else if (str_eq(argv[i], "--list-failpoints")) {
+			list_failpoints();
 		} else if (str_eq(argv[i], "--standalone")) {
 			o.standalone = true;
 		} else if (str_eq(argv[i], "--ready-fd")) {
@@ -97,7 +112,7 @@ static struct options parse_options(int argc, char **argv)
 
 static int fix_environment(void)
 {
-	static const char *const kept[] = { "NSVPN_ETC", "NSVPN_RUN", "NSVPN_STATE" };
+	static const char *const kept[] = { "NSVPN_ETC", "NSVPN_RUN", "NSVPN_STATE", "NSVPN_FAILPOINT" /* tests, see apply.c */ };
 	char *values[ARRAY_SIZE(kept)] = { NULL };
 	int r = 0;
 
@@ -343,14 +358,21 @@ static int serve(struct helper *h, const char *socket_path, int *ready_fd, char 
 	return sd_event_loop(h->event);
 }
 
+/* A folder that the environment named belongs to whoever named it; ours go when they are empty. */
+static void remove_folder(const char *variable, const char *path)
+{
+	if (!getenv(variable))
+		(void)rmdir(path); /* not empty: it stays */
+}
+
 /* What is left in the runtime folder afterwards is what must stay: journals and logs of tunnels that are locked. */
 static void tidy(const struct manager *m, const char *lock_path)
 {
 	if (!m || manager_is_idle(m))
-		logfile_remove(NULL);
-	(void)rmdir(place_state()); /* only when empty */
-	(void)unlink(lock_path);    /* while the lock is held; see try_lock() */
-	(void)rmdir(place_run());
+		logfile_remove_all();
+	remove_folder("NSVPN_STATE", place_state());
+	(void)unlink(lock_path); /* while the lock is held; see try_lock() */
+	remove_folder("NSVPN_RUN", place_run());
 }
 
 static int run(const struct options *o)

@@ -57,7 +57,7 @@ GETTER(get_data_path_reason)
 {
 	const struct tunnel *t = userdata;
 
-	return sd_bus_message_append(reply, "s", t->engine ? "this version always uses its own data path" : "");
+	return sd_bus_message_append(reply, "s", t->engine ? "the kernel's ovpn data path is not built into this version" : "");
 }
 
 GETTER(get_remote_host)

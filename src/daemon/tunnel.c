@@ -292,8 +292,11 @@ static void on_exited(void *userdata, int status)
 	struct tunnel *t = userdata;
 	char text[96];
 
-	log_tunnel_info(t, "engine %d %s", engine_proc_pid(t->engine), engine_proc_describe(status, text, sizeof(text)));
+	log_tunnel_info(t, "engine %s", engine_proc_describe(status, text, sizeof(text)));
 	t->engine = engine_proc_free(t->engine);
+	if (wants_engine(t)) /* more exact than what on_closed() could know */
+		tunnel_set_error(t, BUS_ERROR_FAILED,
+				 str_format("the engine of tunnel %s %s; a new one is being started", t->name, text));
 	engine_proc_note(t->name, 0);
 	tunnel_changed(t, "EnginePid", NULL);
 	if (t->state == TUNNEL_STATE_STOPPING || t->state == TUNNEL_STATE_UNDOING)

@@ -23,8 +23,7 @@ Test(logfile, lines_go_to_the_tunnels_file)
 	cr_assert_not_null(strstr(tunnel, " info hello\n"));
 	cr_assert_null(strstr(tunnel, "helper"));
 	cr_assert_not_null(strstr(own, " info of the helper\n"));
-	logfile_remove("home");
-	logfile_remove(NULL);
+	logfile_remove_all();
 	cr_assert_null(world_read("run/log/home.log"));
 	cr_assert_null(world_read("run/nsvpnd.log"));
 }
@@ -48,6 +47,5 @@ Test(logfile, files_are_bounded)
 	cr_assert_leq(st.st_size, LOGFILE_MAX + 2048);
 	cr_assert_leq(st_old.st_size, LOGFILE_MAX + 2048);
 	cr_assert_eq(st.st_mode & 0777, 0600);
-	logfile_remove("home");
-	logfile_remove(NULL);
+	logfile_remove_all();
 }
