@@ -165,7 +165,7 @@ static void tunnel_set_state(struct tunnel *t, enum tunnel_state state, const ch
 		t->since = clock_realtime();
 	else if (old == TUNNEL_STATE_CONNECTED || state == TUNNEL_STATE_DOWN)
 		t->since = 0;
-	tunnel_changed(t, "State", "Since", "LastHandshake", NULL);
+	tunnel_changed(t, "State", "Since", "LastHandshake", "Netns", NULL);
 	if (t->manager->settled)
 		t->manager->settled(t->manager->userdata);
 }
@@ -298,7 +298,7 @@ static void on_exited(void *userdata, int status)
 		tunnel_set_error(t, BUS_ERROR_FAILED,
 				 str_format("the engine of tunnel %s %s; a new one is being started", t->name, text));
 	engine_proc_note(t->name, 0);
-	tunnel_changed(t, "EnginePid", NULL);
+	tunnel_changed(t, "EnginePid", "DataPath", "DataPathReason", NULL);
 	if (t->state == TUNNEL_STATE_STOPPING || t->state == TUNNEL_STATE_UNDOING)
 		(void)tunnel_event(t, TUNNEL_EVENT_ENGINE_GONE, "engine ended");
 	else if (t->manager->settled)
@@ -346,7 +346,7 @@ static int start_engine(struct tunnel *t, char **ret_error)
 	}
 	engine_proc_note(t->name, engine_proc_pid(t->engine));
 	log_tunnel_info(t, "engine %d started", engine_proc_pid(t->engine));
-	tunnel_changed(t, "EnginePid", NULL);
+	tunnel_changed(t, "EnginePid", "DataPath", "DataPathReason", NULL);
 	return 0;
 }
 
