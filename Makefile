@@ -204,7 +204,7 @@ lint:
 asan:
 	$(Q)$(MAKE) --no-print-directory BUILD=$(B)-asan SANITIZE=address,undefined all unit-bins
 
-install: all
+install: all lab-tools
 	$(Q)units/install.sh '$(DESTDIR)' '$(BINDIR)' '$(LIBEXECDIR)' '$(MANDIR)' '$(B)'
 
 clean:

@@ -303,7 +303,9 @@ static int attempt_run(struct attempt *a)
 		bool need, again;
 		int r = call_up(a, &need);
 
-		if (r != EXIT_CODE_OK || (a->b->no_wait && !need))
+		if (r == EXIT_CODE_OK && a->b->no_wait && !need)
+			return look(a);
+		if (r != EXIT_CODE_OK)
 			return r;
 		if (!need) {
 			r = wait_outcome(a, &outcome);
@@ -323,26 +325,50 @@ static int attempt_run(struct attempt *a)
 	}
 }
 
+/*
+ * Built, locked, and the helper at work on the way out. "blocked" is not that: nothing goes on there by itself, so it is
+ * brought up like what is down.
+ */
+static bool is_locked_enough(const struct attempt *a)
+{
+	const char *state = tunnel_view_state(&a->view);
+
+	return a->b->locked_is_enough && (str_eq(state, "reconnecting") || (str_eq(state, "connecting") && a->b->no_wait));
+}
+
+/* It keeps the uplink that it was built with. */
+static int check_same_uplink(const struct attempt *a)
+{
+	const char *wanted = a->b->uplink, *is = a->view.uplink;
+
+	if (!wanted || tunnel_view_is_down(&a->view) || !is || !*is || str_eq(wanted, is))
+		return EXIT_CODE_OK;
+	return output_fail(EXIT_CODE_USAGE, "tunnel %s is %s with uplink %s; `nsvpn down %s` before changing it", a->b->name,
+			   tunnel_view_state(&a->view), is, a->b->name);
+}
+
 /* The state before: nothing to do, or credentials to prepare. */
-static int attempt_begin(struct attempt *a, bool *ret_connected)
+static int attempt_begin(struct attempt *a, bool *ret_done)
 {
 	int r = look(a);
 
+	if (r == EXIT_CODE_OK)
+		r = check_same_uplink(a);
 	if (r != EXIT_CODE_OK)
 		return r;
-	*ret_connected = judge(a) == OUTCOME_CONNECTED;
+	*ret_done = judge(a) == OUTCOME_CONNECTED || is_locked_enough(a);
 	a->started = tunnel_view_is_down(&a->view);
-	if (*ret_connected || !a->started)
+	if (*ret_done || !a->started)
 		return EXIT_CODE_OK;
 	return prepare_credentials(a);
 }
 
-static int attempt_go(struct attempt *a, bool *ret_connected)
+static int attempt_go(struct attempt *a, bool *ret_was_up)
 {
 	int r;
 
-	r = attempt_begin(a, ret_connected);
-	if (r != EXIT_CODE_OK || *ret_connected)
+	r = attempt_begin(a, ret_was_up);
+	if (r != EXIT_CODE_OK || *ret_was_up)
 		return r;
 	client_catch(a->c);
 	a->deadline = clock_boottime() + a->b->timeout;
@@ -358,7 +384,7 @@ int bring_up(struct client *c, const struct bring_up *b, struct tunnel_view *ret
 {
 	struct attempt a = { .c = c, .b = b, .can_ask = ask_is_possible() };
 	sd_bus_slot *slot = NULL;
-	bool connected = false;
+	bool was_up = false;
 	int r;
 
 	a.show = !b->is_quiet && isatty(STDERR_FILENO);
@@ -366,10 +392,10 @@ int bring_up(struct client *c, const struct bring_up *b, struct tunnel_view *ret
 		return output_fail(EXIT_CODE_NOT_UP, "tunnel %s is not configured; `nsvpn list` shows those that are", b->name);
 	r = subscribe(&a, &slot);
 	if (r == EXIT_CODE_OK)
-		r = attempt_go(&a, &connected);
+		r = attempt_go(&a, &was_up);
 	if (r == EXIT_CODE_OK) {
 		*ret_view = a.view;
-		*ret_was_up = connected;
+		*ret_was_up = was_up;
 	} else
 		tunnel_view_done(&a.view);
 	sd_bus_slot_unref(slot);

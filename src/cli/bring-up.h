@@ -9,6 +9,7 @@ struct bring_up {
 	const char *uplink;      /* "veth", "socket", or NULL: what the settings say */
 	usec_t timeout;
 	bool no_wait;
+	bool locked_is_enough; /* a tunnel that lost its connection need not be waited for */
 	bool is_quiet; /* no progress lines, even on a terminal */
 };
 

@@ -85,6 +85,8 @@ int cli_main(const struct command *commands, size_t n_commands, int argc, char *
 		return output_fail(EXIT_CODE_USAGE, "a command is missing; `nsvpn --help` lists them");
 	if (str_eq(argv[i], "help")) {
 		c = i + 1 < argc ? find(commands, n_commands, argv[i + 1]) : NULL;
+		if (i + 1 < argc && !c)
+			return fail_unknown(commands, n_commands, argv[i + 1]);
 		if (c)
 			options_print_help(c);
 		else

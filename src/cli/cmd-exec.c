@@ -6,6 +6,7 @@
  */
 #include <sys/types.h>
 
+#include "base/log.h"
 #include "cli/bring-up.h"
 #include "cli/caller.h"
 #include "cli/options.h"
@@ -17,17 +18,18 @@
 struct exec_options {
 	const char *tunnel, *user, *credentials;
 	usec_t timeout;
-	bool allow_inet_stdio;
+	bool no_wait, allow_inet_stdio;
 };
 
-#define EXEC_OPTION_COUNT 5
+#define EXEC_OPTION_COUNT 6
 static void fill_table(struct option_spec table[EXEC_OPTION_COUNT], struct exec_options *e)
 {
 	table[0] = (struct option_spec){ "tunnel", 't', OPTION_TEXT, &e->tunnel };
 	table[1] = (struct option_spec){ "user", 0, OPTION_TEXT, &e->user };
 	table[2] = (struct option_spec){ "timeout", 0, OPTION_SECONDS, &e->timeout };
 	table[3] = (struct option_spec){ "credentials", 0, OPTION_TEXT, &e->credentials };
-	table[4] = (struct option_spec){ "allow-inet-stdio", 0, OPTION_FLAG, &e->allow_inet_stdio };
+	table[4] = (struct option_spec){ "no-wait", 0, OPTION_FLAG, &e->no_wait };
+	table[5] = (struct option_spec){ "allow-inet-stdio", 0, OPTION_FLAG, &e->allow_inet_stdio };
 }
 
 static int which_tunnel(const struct exec_options *e, char **ret)
@@ -43,11 +45,30 @@ static int which_tunnel(const struct exec_options *e, char **ret)
 	return *ret ? EXIT_CODE_OK : output_oom();
 }
 
-/* Connected, and the helper's socket closed again. An exit code. */
+/*
+ * A tunnel that lost its connection still stands, locked: the program need not wait for the way out to come back, and is
+ * as well off as those that run inside already. Said to a person, not to a script's log.
+ */
+static void say_locked(const struct cli *cli, const struct tunnel_view *v)
+{
+	bool has_error = v->last_error && *v->last_error;
+
+	if (cli->quiet || str_eq(tunnel_view_state(v), "connected") || !isatty(STDERR_FILENO))
+		return;
+	log_warning("tunnel %s is %s, so the program is locked in and has no network until it is connected%s%s%s", v->name,
+		    tunnel_view_state(v), has_error ? " (" : "", has_error ? v->last_error : "", has_error ? ")" : "");
+}
+
+/* Connected, or built and locked; and the helper's socket closed again. An exit code. */
 static int ensure_up(const struct cli *cli, const struct exec_options *e, const char *name)
 {
 	const struct bring_up b = {
-		.name = name, .timeout = e->timeout, .credentials = e->credentials, .is_quiet = cli->quiet
+		.name = name,
+		.timeout = e->timeout,
+		.credentials = e->credentials,
+		.no_wait = e->no_wait,
+		.locked_is_enough = true,
+		.is_quiet = cli->quiet,
 	};
 	_cleanup_(client_freep) struct client *c = NULL;
 	struct tunnel_view v = { 0 };
@@ -59,6 +80,8 @@ static int ensure_up(const struct cli *cli, const struct exec_options *e, const 
 	r = client_open(CLIENT_START_HELPER, &c);
 	if (r == EXIT_CODE_OK)
 		r = bring_up(c, &b, &v, &was_up);
+	if (r == EXIT_CODE_OK)
+		say_locked(cli, &v);
 	tunnel_view_done(&v);
 	return r;
 }

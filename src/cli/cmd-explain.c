@@ -5,9 +5,9 @@
 #include "cli/options.h"
 #include "cli/report.h"
 
-/* This version has one data path; the sentence is here so that nobody has to guess. */
+/* This version has one data path; the sentence is here so that nobody has to guess. The helper says the same. */
 #define DATA_PATH "userspace"
-#define DATA_PATH_REASON "this version has no kernel data path"
+#define DATA_PATH_REASON "the kernel's ovpn data path is not built into this version"
 
 static int print_text(const char *file, const struct notes *n, const char *error)
 {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/places.h"
 #include "cli/options.h"
@@ -105,8 +106,10 @@ int cmd_logs(struct cli *cli, const struct command *self, int argc, char **argv)
 		return output_fail(EXIT_CODE_NOT_UP, "there is no log of tunnel %s (%s): it has not been up since the machine "
 						     "started",
 				   name, path);
+	if (!f && errno == EACCES && geteuid() != 0)
+		return output_fail(EXIT_CODE_DENIED, "only root may read %s; use: sudo nsvpn logs %s", path, name);
 	if (!f)
-		return output_fail(errno == EACCES ? EXIT_CODE_DENIED : EXIT_CODE_FAILED, "%s cannot be opened: %m", path);
+		return output_fail(EXIT_CODE_FAILED, "%s cannot be opened: %m", path);
 	copy(cli, f);
 	r = output_flush();
 	if (r == EXIT_CODE_OK && is_follow)

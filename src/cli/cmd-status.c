@@ -154,7 +154,8 @@ static void list_item(const struct tunnel_view *v, bool is_default, const struct
 		json_end_object(j);
 		return;
 	}
-	printf("%-10s  %-12s  %-9s  %s%s\n", v->name, tunnel_view_state(v), v->protocol ? v->protocol : "-",
+	printf("%-10s  %-12s  %-9s  %s%s\n", v->name, tunnel_view_state(v),
+	       v->protocol && *v->protocol ? v->protocol : "-",
 	       v->remote_host && *v->remote_host ? v->remote_host : "-", is_default ? "  (default)" : "");
 }
 

@@ -136,7 +136,7 @@ static int fail_read(const char *file, int r)
 				   file, PROFILE_FILE_MAX);
 	case EINVAL:
 	case EISDIR:
-		return output_fail(EXIT_CODE_FAILED, "%s is not a regular file; name the provider's .ovpn file", file);
+		return output_fail(EXIT_CODE_FAILED, "'%s' is not a regular file; name the provider's .ovpn file", file);
 	case EACCES:
 	case EPERM:
 		return output_fail(EXIT_CODE_DENIED, "%s cannot be read: %s", file, strerror(-r));
@@ -247,7 +247,7 @@ int import_read(const char *file, struct import *ret)
 
 	if (!i.source)
 		return output_oom();
-	r = file_read(AT_FDCWD, file, PROFILE_FILE_MAX, &text, &len);
+	r = *file ? file_read(AT_FDCWD, file, PROFILE_FILE_MAX, &text, &len) : -EINVAL;
 	r = r < 0 ? fail_read(file, r) : open_folder_of(file, &l);
 	if (r == EXIT_CODE_OK)
 		r = judge(&i, text, len, &l);

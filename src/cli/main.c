@@ -5,7 +5,8 @@ static const struct command commands[] = {
 	{ "import", "FILE [--name NAME]", "take a provider's .ovpn file as a tunnel",
 	  "Checks FILE, copies it and the files that it names into the configuration folder as tunnel NAME, and prints\n"
 	  "which of its lines are ignored and why. Nothing in a profile is ever run: a profile with script hooks, plugins or\n"
-	  "unknown options is refused with the line that is in the way.\n\n"
+	  "unknown options is refused with the line that is in the way. A password file that it names may be missing: `nsvpn\n"
+	  "up` then asks.\n\n"
 	  "  --name NAME  the tunnel's name: up to 10 of a-z, 0-9 and '-'. Default: from the file's name\n"
 	  "  -v           print the honoured lines, too\n\n"
 	  "  nsvpn import ~/Downloads/provider.ovpn --name home",
@@ -31,25 +32,30 @@ static const struct command commands[] = {
 	  "  --all   every tunnel that is up\n"
 	  "  --kill  end the programs inside",
 	  true, cmd_down },
-	{ "exec", "[-t NAME] [--user USER] [--timeout SECONDS] [--] PROGRAM [ARGUMENT...]", "run a program in the tunnel",
+	{ "exec", "[-t NAME] [--user USER] [--timeout SECONDS] [--no-wait] [--] PROGRAM [ARGUMENT...]", "run a program in the tunnel",
 	  "Runs PROGRAM in the tunnel's namespace, with your arguments, environment, working folder, terminal and exit\n"
-	  "status; under sudo as the user who called sudo. The tunnel is brought up first where it is not. The first word\n"
-	  "that is not an option is the program.\n\n"
+	  "status; under sudo as the user who called sudo. The tunnel is brought up first where it is down; where it has\n"
+	  "lost its connection, the program starts at once, locked in, and has network when the tunnel is back. The first\n"
+	  "word that is not an option is the program.\n\n"
 	  "  -t, --tunnel NAME    which tunnel. Default: as with `nsvpn up`\n"
 	  "  --user USER          run it as USER (name or number)\n"
-	  "  --timeout SECONDS    how long to wait for the tunnel. Default: 60\n"
+	  "  --timeout SECONDS    how long to wait for the first connection. Default: 60\n"
+	  "  --no-wait            do not wait for it: start the program as soon as the tunnel is locked\n"
 	  "  --credentials FILE   as with `nsvpn up`\n"
 	  "  --allow-inet-stdio   let it have a network socket of the outside as standard input, output or error\n\n"
 	  "Exit status: the program's own; 125 nsvpn failed, 126 it cannot be executed, 127 it was not found.\n\n"
 	  "  sudo nsvpn exec firefox --new-instance --profile /tmp/tunnel-profile",
 	  false, cmd_exec },
-	{ "shell", "[-t NAME] [--user USER] [--timeout SECONDS]", "run your shell in the tunnel",
+	{ "shell", "[-t NAME] [--user USER] [--timeout SECONDS] [--no-wait]", "run your shell in the tunnel",
 	  "The same as `nsvpn exec` with your own shell. The options and exit status are those of exec.", false, cmd_shell },
 	{ "status", "[NAME] [--watch]", "state, addresses, traffic, last error",
 	  "Shows one tunnel or all. Nothing is started or changed.\n\n"
 	  "  --watch  again every second, until Ctrl-C",
 	  true, cmd_status },
-	{ "list", "", "the tunnels there are", "Lists the configured tunnels and their state.", true, cmd_list },
+	{ "list", "[--names]", "the tunnels there are",
+	  "Lists the configured tunnels and their state.\n\n"
+	  "  --names  nothing but the names, one a line",
+	  true, cmd_list },
 	{ "explain", "FILE", "what each line of a profile will do",
 	  "Prints for each line of FILE whether it is honoured, ignored or refused, and why. Nothing is stored. The exit\n"
 	  "code is 1 when `nsvpn import` would refuse it.",

@@ -139,8 +139,8 @@ static int check_counts(const struct options *o, const struct cli *cli, const st
 		return output_fail((enum exit_code)mistake(o), "%s: %s is missing; usage: nsvpn %s %s", self->name,
 				   o->operand_name ? o->operand_name : "an argument", self->name, self->usage);
 	if (o->max_operands >= 0 && o->n_operands > o->max_operands)
-		return output_fail((enum exit_code)mistake(o), "%s: unexpected argument '%s'; usage: nsvpn %s %s", self->name,
-				   o->operands[o->max_operands], self->name, self->usage);
+		return output_fail((enum exit_code)mistake(o), "%s: unexpected argument '%s'; usage: nsvpn %s%s%s", self->name,
+				   o->operands[o->max_operands], self->name, *self->usage ? " " : "", self->usage);
 	if (cli->json && !self->has_json)
 		return output_fail((enum exit_code)mistake(o), "%s prints no data, so --json has no meaning for it", self->name);
 	return OPTIONS_RUN;

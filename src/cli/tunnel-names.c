@@ -203,6 +203,10 @@ int tunnel_names_default(char **ret)
 	r = tunnel_names_default_setting(&setting);
 	if (r != EXIT_CODE_OK)
 		return r;
+	if (setting && !tunnel_names_is_configured(setting))
+		return output_fail(EXIT_CODE_NOT_UP,
+				   "%s/nsvpn.conf has Default=%s, and no such tunnel is configured; correct it, or name a tunnel",
+				   place_etc(), setting);
 	if (setting) {
 		*ret = TAKE_PTR(setting);
 		return EXIT_CODE_OK;

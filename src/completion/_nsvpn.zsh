@@ -35,6 +35,7 @@ _nsvpn() {
 		'(-t --tunnel)'{-t,--tunnel}'[which tunnel]:tunnel:_nsvpn_tunnels'
 		'--user[run it as this user]:user:_users'
 		'--timeout[how long to wait]:seconds'
+		'--no-wait[start the program as soon as the tunnel is locked]'
 		'--credentials[user name and password]:file:_files'
 		'--allow-inet-stdio[allow network sockets as streams]'
 	)
@@ -57,7 +58,9 @@ _nsvpn() {
 		status) _arguments $globals '--watch[again every second]' '1:tunnel:_nsvpn_tunnels' && ret=0 ;;
 		explain) _arguments $globals '1:file:_files -g "*.ovpn"' && ret=0 ;;
 		logs) _arguments $globals '(-f --follow)'{-f,--follow}'[go on as it grows]' '1:tunnel:_nsvpn_tunnels' && ret=0 ;;
-		list | demo) _arguments $globals && ret=0 ;;
+		list) _arguments $globals '--names[the names alone]' && ret=0 ;;
+		help) _describe command commands && ret=0 ;;
+		demo) _arguments $globals && ret=0 ;;
 		esac
 		;;
 	esac

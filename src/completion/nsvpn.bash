@@ -5,9 +5,10 @@ _nsvpn_options() {
 	import) echo "--name --json" ;;
 	up) echo "--no-wait --timeout --credentials --uplink --json" ;;
 	down) echo "--all --kill --json" ;;
-	exec | shell) echo "--tunnel --user --timeout --credentials --allow-inet-stdio" ;;
+	exec | shell) echo "--tunnel --user --timeout --no-wait --credentials --allow-inet-stdio" ;;
 	status) echo "--watch --json" ;;
-	list | explain | plan) echo "--json" ;;
+	list) echo "--names --json" ;;
+	explain | plan) echo "--json" ;;
 	logs) echo "--follow --json" ;;
 	esac
 	echo "--quiet --verbose --help"
@@ -28,7 +29,7 @@ _nsvpn() {
 		esac
 	done
 	if [[ -z $command ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$commands --json --quiet --verbose --version --help" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "$commands help --json --quiet --verbose --version --help" -- "$cur")
 		return
 	fi
 
@@ -42,8 +43,12 @@ _nsvpn() {
 			*) break ;;
 			esac
 		done
-		if ((i < COMP_CWORD)) && declare -F _command_offset >/dev/null; then
-			_command_offset "$i"
+		if ((i < COMP_CWORD)); then
+			if declare -F _command_offset >/dev/null; then
+				_command_offset "$i"
+			else
+				mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			fi
 			return
 		fi
 	fi
@@ -67,7 +72,8 @@ _nsvpn() {
 		mapfile -t COMPREPLY < <(compgen -W "$(nsvpn list --names 2>/dev/null)" -- "$cur"; compgen -f -X '!*.ovpn' -- "$cur")
 		;;
 	import | explain) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-	exec) mapfile -t COMPREPLY < <(compgen -c -- "$cur") ;;
+	exec) mapfile -t COMPREPLY < <(compgen -c -- "$cur" | sort -u) ;;
+	help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
 	esac
 }
 complete -o filenames -F _nsvpn nsvpn

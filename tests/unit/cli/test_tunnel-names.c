@@ -86,6 +86,20 @@ Test(tunnel_names, setting_decides)
 	cr_expect_str_eq(name, "work");
 }
 
+Test(tunnel_names, a_default_that_is_gone_is_named, .init = cr_redirect_stderr)
+{
+	_cleanup_(freep) char *name = NULL;
+	char buf[512] = "";
+
+	folder_make();
+	folder_add_tunnel("home");
+	folder_write("nsvpn.conf", "[nsvpn]\nDefault=work\n");
+	cr_expect_eq(tunnel_names_default(&name), EXIT_CODE_NOT_UP);
+	fflush(stderr);
+	(void)!fread(buf, 1, sizeof(buf) - 1, cr_get_redirected_stderr());
+	cr_expect(strstr(buf, "nsvpn.conf has Default=work"), "%s", buf);
+}
+
 static void conf_fails(const char *text, const char *part)
 {
 	_cleanup_(freep) char *name = NULL;
