@@ -157,6 +157,23 @@ LIVE(comes_back_when_the_server_restarts)
 	cr_assert_eq(ping("10.8.0.1", 5, 56), 0);
 }
 
+LIVE(notices_a_server_that_died_before_its_keepalive_does)
+{
+	usec_t begin;
+
+	cr_assert(live_server(&live, "")); /* ping-restart is 10 s */
+	start(REMOTE, "", NULL, ALL);
+	connect_now();
+	live_server_kill(&live, SIGKILL);
+	begin = clock_boottime();
+	cr_assert(helper_serve(&helper, ENGINE_STATE_WAITING, 9000) || helper.sockets > 1);
+	cr_assert_eq(helper.fail, FAIL_REFUSED, "%d: %s", helper.fail, helper.fail_text);
+	cr_assert_geq(clock_boottime() - begin, 3 * USEC_PER_SEC);
+	cr_assert(live_server(&live, ""));
+	connect_now();
+	cr_assert_eq(ping("10.8.0.1", 5, 56), 0);
+}
+
 LIVE(a_refusing_server_is_left_for_the_next_at_once)
 {
 	usec_t begin = clock_boottime();
