@@ -53,8 +53,9 @@ struct tls {
 	struct tls_context *context;
 	int64_t realtime;
 	bool established;
+	bool leaf_checked; /* verify_callback() has seen and accepted the server's own certificate */
 	enum tls_fail fail;
-	int alert; /* received, -1: none */
+	int alert; /* received, -1: none; a fatal one replaces a warning */
 	char text[TLS_TEXT_MAX];
 };
 
@@ -276,6 +277,7 @@ static int verify_callback(int ok, X509_STORE_CTX *sctx)
 		X509_STORE_CTX_set_error(sctx, X509_V_ERR_APPLICATION_VERIFICATION);
 		return 0;
 	}
+	t->leaf_checked |= depth == 0;
 	return 1;
 }
 
@@ -345,7 +347,7 @@ static void info_callback(const SSL *ssl, int where, int ret)
 {
 	struct tls *t = SSL_get_app_data((SSL *)ssl);
 
-	if (t && (where & SSL_CB_ALERT) && (where & SSL_CB_READ) && t->alert < 0)
+	if (t && (where & SSL_CB_ALERT) && (where & SSL_CB_READ) && (t->alert < 0 || ret >> 8 == SSL3_AL_FATAL))
 		t->alert = ret & 0xff;
 }
 
@@ -410,6 +412,9 @@ static int translate_ciphers(const char *list, bool tls13, char **ret)
 		p += len;
 		p += *p == ':';
 	}
+	/* Whatever list it is ("ALL" is a popular one): no suite without a certificate, none without encryption. */
+	if (!tls13)
+		strbuf_add(&out, ":!aNULL:!eNULL:!PSK:!SRP");
 	r = strbuf_error(&out);
 	if (r < 0) {
 		strbuf_done(&out);
@@ -439,7 +444,7 @@ static int set_security_level(SSL_CTX *ctx, const char *profile, const char **re
 
 static int set_lists(SSL_CTX *ctx, const struct tls_params *p, char **ret_error)
 {
-	static const char default_ciphers[] = "DEFAULT:!aNULL:!eNULL:!EXP:!LOW:!MEDIUM:!kRSA:!kDH:!kECDH:!DSS:!PSK:!SRP";
+	static const char default_ciphers[] = "DEFAULT:!EXP:!LOW:!MEDIUM:!kRSA:!kDH:!kECDH:!DSS";
 	_cleanup_(freep) char *ciphers = NULL, *suites = NULL;
 	const char *fallback = NULL;
 	int r;
@@ -674,15 +679,15 @@ static int parse_pkcs12_legacy(const struct tls_params *p, EVP_PKEY **ret_key, X
 		int len = 0;
 
 		r = parse_pkcs12(lib, p, &key, ret_cert, ret_ca);
-		/* Back into the ordinary context: this one ends here, and its keys with it. */
-		if (r == 0)
+		/* Back into the ordinary context: this one ends here, and its keys with it. A file may hold none. */
+		if (r == 0 && key)
 			len = i2d_PrivateKey(key, &der);
-		if (r == 0 && len > 0) {
+		if (len > 0) {
 			const unsigned char *at = der;
 
 			*ret_key = d2i_AutoPrivateKey(NULL, &at, len);
 		}
-		if (r == 0 && !*ret_key)
+		if (r == 0 && key && !*ret_key)
 			r = -EKEYREJECTED;
 		OPENSSL_clear_free(der, len > 0 ? (size_t)len : 0);
 		EVP_PKEY_free(key);
@@ -889,7 +894,7 @@ int tls_feed(struct tls *t, const void *p, size_t len)
 		return -EPROTO;
 	if (len == 0)
 		return 0;
-	if (len > IN_MAX || BIO_ctrl_pending(t->in) > IN_MAX - len)
+	if (len > IN_MAX || BIO_ctrl_pending(t->in) > IN_MAX - len || tls_pending(t) > OUT_MAX)
 		return -ENOBUFS;
 	ERR_clear_error();
 	if (BIO_write(t->in, p, (int)len) != (int)len) {
@@ -924,6 +929,10 @@ int tls_handshake(struct tls *t)
 		return 1;
 	ERR_clear_error();
 	r = SSL_do_handshake(t->ssl);
+	if (r == 1 && !t->leaf_checked) {
+		fail_set(t, TLS_FAIL_CERT, "the server showed no certificate; this profile's `tls-cipher` must not allow that");
+		return -EPROTO;
+	}
 	if (r == 1) {
 		t->established = true;
 		return 1;

@@ -69,7 +69,10 @@ struct tls_context *tls_context_free(struct tls_context *c);
 int tls_new(struct tls **ret, struct tls_context *c, int64_t realtime);
 struct tls *tls_free(struct tls *t);
 
-/* Ciphertext from the server; 0, -ENOBUFS (more than a handshake can need waits unread), -EPROTO after a failure. */
+/*
+ * Ciphertext from the server; 0; -ENOBUFS: more than a handshake can need waits unread, or is not drained; -EPROTO after a
+ * failure.
+ */
 int tls_feed(struct tls *t, const void *p, size_t len);
 /* Ciphertext for the server: copies up to cap bytes, returns how many (0: nothing to send). */
 size_t tls_drain(struct tls *t, void *buf, size_t cap);

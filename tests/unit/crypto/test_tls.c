@@ -4,6 +4,8 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/pkcs12.h>
+#include <openssl/provider.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -311,10 +313,53 @@ Test(tls, takes_cipher_lists_of_both_styles)
 	expect_success(&(struct setup){ .server_max = TLS1_2_VERSION,
 					.params = { .cipher = "TLS-ECDHE-ECDSA-WITH-AES-256-GCM-SHA384:!TLS-RSA-WITH-AES-128-CBC-SHA" } }, false);
 	expect_success(&(struct setup){ .server_max = TLS1_2_VERSION, .params = { .cipher = "DEFAULT:@SECLEVEL=0" } }, false);
+	expect_success(&(struct setup){ .params = { .cert_profile = "suiteb" } }, false);
 	expect_success(&(struct setup){ .params = { .ciphersuites = "TLS-AES-256-GCM-SHA384", .groups = "X25519:P-256" } }, false);
 	expect_failure(&(struct setup){ .server_max = TLS1_2_VERSION, .server_ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256",
 					.params = { .cipher = "TLS-ECDHE-ECDSA-WITH-AES-256-GCM-SHA384" } },
 		       TLS_FAIL_ALERT, "tls-cipher");
+}
+
+/* Suites without a certificate would pass every check by having nothing to check. */
+Test(tls, refuses_a_server_without_certificate)
+{
+	static const char *const lists[] = { "ALL:@SECLEVEL=0", "aNULL:@SECLEVEL=0:HIGH", "TLS-ECDH-anon-WITH-AES-128-CBC-SHA:HIGH:@SECLEVEL=0" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		expect_failure(&(struct setup){ .server_max = TLS1_2_VERSION, .server_ciphers = "aNULL:@SECLEVEL=0", .weak = true,
+						.params = { .cipher = lists[i] } }, TLS_FAIL_ALERT, "handshake failure");
+}
+
+Test(tls, the_last_word_of_the_server_is_its_fatal_alert)
+{
+	struct link l;
+	/* TLS 1.2 records: alert, warning, user_canceled; alert, fatal, access_denied */
+	static const uint8_t alerts[] = { 21, 3, 3, 0, 2, 1, 90, 21, 3, 3, 0, 2, 2, 49 };
+
+	link_open(&l, &(struct setup){ 0 });
+	cr_assert_eq(tls_handshake(l.tls), 0);
+	cr_assert_eq(tls_feed(l.tls, alerts, sizeof(alerts)), 0);
+	cr_assert_eq(tls_handshake(l.tls), -EPROTO);
+	cr_assert_eq(tls_failure(l.tls), TLS_FAIL_REJECTED, "%s", tls_failure_text(l.tls));
+	link_close(&l);
+}
+
+/* A server that never lets us send, and makes us answer all the time, gets no memory for it. */
+Test(tls, takes_nothing_more_while_its_answers_wait)
+{
+	struct link l;
+	uint8_t buf[16000];
+	int r = 0;
+
+	memset(buf, 'x', sizeof(buf));
+	link_open(&l, &(struct setup){ 0 });
+	cr_assert_eq(shake(&l, false), 1);
+	while (tls_write(l.tls, buf, sizeof(buf)) == 0)
+		;
+	cr_assert_eq(tls_failure(l.tls), TLS_FAIL_NONE);
+	r = tls_feed(l.tls, buf, 1);
+	cr_assert_eq(r, -ENOBUFS);
+	link_close(&l);
 }
 
 Test(tls, fails_on_rubbish_and_stays_failed)
@@ -425,4 +470,46 @@ Test(tls, opens_encrypted_keys_and_pkcs12)
 	secret_free(pw);
 	secret_free(p12);
 	secret_free(wrong);
+}
+
+/* As tools of ten years ago wrote it: RC2 for the certificates, which only OpenSSL's legacy provider still reads. */
+static struct secret *old_pkcs12(bool with_key)
+{
+	OSSL_LIB_CTX *lib = OSSL_LIB_CTX_new();
+	OSSL_PROVIDER *legacy = OSSL_PROVIDER_load(lib, "legacy"), *base = OSSL_PROVIDER_load(lib, "default");
+	STACK_OF(X509) *chain = sk_X509_new_null();
+	struct secret *ret = NULL;
+	uint8_t *der = NULL;
+	PKCS12 *p12;
+	int len;
+
+	cr_assert(legacy && base && sk_X509_push(chain, ca.cert) > 0);
+	p12 = PKCS12_create_ex("sesame", "old", with_key ? client.key : NULL, with_key ? client.cert : NULL, chain,
+			       NID_pbe_WithSHA1And3_Key_TripleDES_CBC, NID_pbe_WithSHA1And40BitRC2_CBC, 0, 0, 0, lib, NULL);
+	cr_assert_not_null(p12);
+	len = i2d_PKCS12(p12, &der);
+	cr_assert_gt(len, 0);
+	cr_assert_eq(secret_new_copy(&ret, der, (size_t)len), 0);
+	OPENSSL_free(der);
+	PKCS12_free(p12);
+	sk_X509_free(chain);
+	OSSL_PROVIDER_unload(legacy);
+	OSSL_PROVIDER_unload(base);
+	OSSL_LIB_CTX_free(lib);
+	return ret;
+}
+
+Test(tls, opens_pkcs12_of_old_tools)
+{
+	struct secret *whole = old_pkcs12(true), *keyless = old_pkcs12(false), *pw = text("sesame");
+	struct tls_context *context = NULL;
+	char *error = NULL;
+
+	expect_success(&(struct setup){ .client_ca = &ca, .params = { .pkcs12 = whole, .key_password = pw } }, false);
+	cr_assert_eq(tls_context_new(&context, &(struct tls_params){ .pkcs12 = keyless, .key_password = pw }, &error), -EINVAL);
+	cr_assert(strstr(error, "lacks the client's certificate"), "%s", error);
+	free(error);
+	secret_free(whole);
+	secret_free(keyless);
+	secret_free(pw);
 }
