@@ -526,6 +526,16 @@ static void round_server_udp(struct probe *p, size_t kind)
 	round_server(p, kind, send_plain_udp);
 }
 
+/* The server's very tuple, out of every interface: what only the engine's packets may be. */
+static void round_server_dev(struct probe *p, size_t kind)
+{
+	for (size_t i = 0; i < p->n_ifaces; i++) {
+		struct how h = { .device = p->ifaces[i].name };
+
+		send_udp(p, kind, &p->server, &h, NULL, 0);
+	}
+}
+
 static void round_server_tcp(struct probe *p, size_t kind)
 {
 	round_server(p, kind, send_tcp);
@@ -630,6 +640,7 @@ static const struct kind kinds[] = {
 	{ "unicast-if", round_unicast_if },
 	{ "server-udp", round_server_udp },     /* the server's address: its port, the next, 53, 9999 */
 	{ "server-tcp", round_server_tcp },
+	{ "server-dev", round_server_dev },     /* the server's address and port, out of every interface */
 	{ "mcast", round_mcast },               /* mDNS and SSDP on every interface */
 	{ "bcast", round_bcast },
 	{ "dns", round_dns },

@@ -12,7 +12,7 @@ credentials
 SRV=198.51.100.10
 KINDS_NET=udp4,udp6,tcp4,tcp6,conn-udp4,icmp4,v4mapped,linklocal6
 KINDS_TRICK=bindtodevice,bindsrc,pktinfo,unicast-if
-KINDS_SRV=server-udp,server-tcp
+KINDS_SRV=server-udp,server-tcp,server-dev
 KINDS_CAST=mcast,bcast
 ALL=$KINDS_NET,$KINDS_TRICK,$KINDS_SRV,$KINDS_CAST,dns
 probe_args() { # TOKEN KINDS
@@ -154,6 +154,10 @@ invariants() {
   probes_start "10$u" $ALL 200
   sleep 3
   ok "$u: probes ran" probes_stop "10$u"
+  if [ "$u" = veth ]; then
+    ok "veth: 12: the lock itself refuses programs the server's tuple on the uplink" \
+      jq -e '.kinds["server-dev"].errors.EPERM > 0' "$WORK/probe-10$u.json"
+  fi
   judge_ok "$u: 10, 11, 12, 26: no token on the uplink while connected, in any of the ways" 10
   if [ "$u" = veth ]; then
     kill -TERM $hostend
