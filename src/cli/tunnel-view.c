@@ -168,7 +168,7 @@ void tunnel_view_describe(struct tunnel_view *v)
 	_cleanup_(profile_freep) struct profile *p = NULL;
 	_cleanup_(freep) char *error = NULL;
 
-	if (geteuid() != 0 || !tunnel_view_is_down(v) || !is_empty(v->remote_host))
+	if (geteuid() != 0 || !is_empty(v->remote_host))
 		return;
 	if (profile_load_tunnel(v->name, &p, NULL, &error) < 0) {
 		if (error)
@@ -176,7 +176,9 @@ void tunnel_view_describe(struct tunnel_view *v)
 		return;
 	}
 	fill_in(&v->protocol, protocol_to_string(p->protocol));
-	fill_in(&v->uplink, uplink_to_string(p->settings.uplink));
+	/* What stands may have been built with another one. */
+	if (tunnel_view_is_down(v))
+		fill_in(&v->uplink, uplink_to_string(p->settings.uplink));
 	if (!p->n_remotes)
 		return;
 	fill_in(&v->remote_host, p->remotes[0].host);
@@ -377,8 +379,10 @@ static void print_lock(const struct tunnel_view *v)
 	if (is_connected(v))
 		print_line("lock", "programs reach the tunnel and nothing else; %llu packets refused",
 			   (unsigned long long)v->dropped);
-	else
+	else if (v->dropped)
 		print_line("lock", "programs inside reach nothing; %llu packets refused", (unsigned long long)v->dropped);
+	else
+		print_line("lock", "programs inside reach nothing"); /* none was refused, or nobody is there to count */
 	if (is_connected(v) && !v->full_tunnel)
 		print_line("", "not a full tunnel: the server carries only some networks, the rest is unreachable inside");
 }

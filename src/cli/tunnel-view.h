@@ -23,7 +23,7 @@ int tunnel_view_read(struct client *c, const char *name, struct tunnel_view *ret
 /* Without a helper: "down", or "blocked" when something of it still stands. 0 or -ENOMEM. */
 int tunnel_view_offline(const char *name, struct tunnel_view *ret);
 
-/* Adds what only the configuration says about a tunnel that is down (first remote, protocol), as far as we may read it. */
+/* Adds what only the configuration says where nobody told (first remote, protocol), as far as we may read it. */
 void tunnel_view_describe(struct tunnel_view *v);
 
 /* Never NULL. */

@@ -38,7 +38,7 @@ static bool is_plain_word(const char *s)
 {
 	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
 
-	return n && n <= PLAIN_WORD_MAX && !s[n];
+	return n && n <= PLAIN_WORD_MAX && !s[n] && s[0] != '-';
 }
 
 static const char *item_option(const struct ovpn_item *it)
