@@ -178,6 +178,7 @@ int ovpn_opt_ping_restart(struct ovpn_parser *p, const struct ovpn_item *it)
 	if (r < 0)
 		return r;
 	p->o->ping_restart = n * USEC_PER_SEC;
+	p->o->ping_restart_set = true;
 	p->o->ping_exit = 0;
 	return 0;
 }
@@ -192,6 +193,7 @@ int ovpn_opt_ping_exit(struct ovpn_parser *p, const struct ovpn_item *it)
 		return r;
 	p->o->ping_exit = n * USEC_PER_SEC;
 	p->o->ping_restart = 0;
+	p->o->ping_restart_set = true;
 	return 0;
 }
 
@@ -209,6 +211,7 @@ int ovpn_opt_keepalive(struct ovpn_parser *p, const struct ovpn_item *it)
 		return ovpn_refuse(p, "the second value has to be at least twice the first; correct line %u", it->line);
 	p->o->ping = every * USEC_PER_SEC;
 	p->o->ping_restart = after * USEC_PER_SEC;
+	p->o->ping_restart_set = true;
 	p->o->ping_exit = 0;
 	return 0;
 }

@@ -229,7 +229,8 @@ int ovpn_opt_redirect_gateway(struct ovpn_parser *p, const struct ovpn_item *it)
 	r = redirect_flags(p, it, &flags);
 	if (r < 0)
 		return r;
-	p->o->redirect |= REDIRECT_GATEWAY | flags;
+	/* Each line speaks for IPv4 anew. */
+	p->o->redirect = (p->o->redirect & ~REDIRECT_NOT_IPV4) | REDIRECT_GATEWAY | flags;
 	return 0;
 }
 

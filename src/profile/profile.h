@@ -79,6 +79,7 @@ struct ovpn_options {
 	bool push_peer_info;
 	/* liveness and retry, durations */
 	usec_t ping, ping_restart, ping_exit;
+	bool ping_restart_set; /* ping-restart, ping-exit or keepalive stood in the file: 0 means off, not "default" */
 	usec_t connect_retry, connect_retry_max, connect_timeout;
 	unsigned explicit_exit_notify; /* times; 0: off */
 	bool remote_random;

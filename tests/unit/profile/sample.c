@@ -125,6 +125,7 @@ static bool options_equal(const struct ovpn_options *a, const struct ovpn_option
 	SAME_VALUE(push_peer_info);
 	SAME_VALUE(ping);
 	SAME_VALUE(ping_restart);
+	SAME_VALUE(ping_restart_set);
 	SAME_VALUE(ping_exit);
 	SAME_VALUE(connect_retry);
 	SAME_VALUE(connect_retry_max);

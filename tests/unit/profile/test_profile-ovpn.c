@@ -114,12 +114,41 @@ Test(profile_ovpn, reads_a_provider_file_with_old_ciphers_and_many_servers)
 	cr_assert_str_eq(o->auth_file, "login.txt");
 	cr_assert_eq(o->reneg_sec, 0);
 	cr_assert_eq(o->ping, 15 * USEC_PER_SEC);
+	cr_assert(o->ping_restart == 0 && o->ping_restart_set);
 	cr_assert_eq(o->mssfix, 1450);
 	cr_assert_eq(o->mssfix_mode, MSSFIX_DATAGRAM);
 	cr_assert_eq(o->explicit_exit_notify, 2);
 	cr_assert_eq(o->n_pull_filters, 1);
 	cr_assert_str_eq(o->pull_filters[0].prefix, "route-ipv6");
 	parsed_done(&d);
+}
+
+Test(profile_ovpn, tells_off_from_not_set)
+{
+	static const struct {
+		const char *line;
+		bool set;
+		usec_t restart, exit;
+	} cases[] = {
+		{ "ping 15", false, 0, 0 },
+		{ "ping-restart 0", true, 0, 0 },
+		{ "ping-restart 30", true, 30, 0 },
+		{ "ping-exit 30", true, 0, 30 },
+		{ "keepalive 10 60", true, 60, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char text[600];
+		struct parsed d;
+
+		(void)snprintf(text, sizeof(text), "client\ndev tun\nremote a\nauth-user-pass\n%s\n" CA_BLOCK, cases[i].line);
+		d = sample_parse_text(text);
+		cr_assert_eq(d.r, 0, "%s", d.error);
+		cr_expect_eq(d.p->ovpn.ping_restart_set, cases[i].set, "%s", cases[i].line);
+		cr_expect_eq(d.p->ovpn.ping_restart, cases[i].restart * USEC_PER_SEC, "%s", cases[i].line);
+		cr_expect_eq(d.p->ovpn.ping_exit, cases[i].exit * USEC_PER_SEC, "%s", cases[i].line);
+		parsed_done(&d);
+	}
 }
 
 Test(profile_ovpn, every_line_gets_a_note)
