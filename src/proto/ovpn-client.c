@@ -40,6 +40,8 @@
 #define INFO_RATE_WINDOW (60 * USEC_PER_SEC)
 #define SHOWN_MAX 200
 #define TUN_MTU_DEFAULT 1500
+#define PING_RESTART_DEFAULT (120 * USEC_PER_SEC)
+#define MISFRAMED_MAX 3 /* then it is no accident */
 
 enum phase {
 	PHASE_NEW,
@@ -58,7 +60,7 @@ struct ovpn_client {
 	/* what every packet touches */
 	struct ovpn_session *session;
 	usec_t last_in, last_out; /* authentic packet from the server; data packet to it */
-	usec_t last_traffic;      /* inner packet, either way */
+	usec_t unanswered;        /* first packet sent since then; 0: none */
 	uint64_t traffic;         /* bytes of those since the last look (inactive) */
 
 	const struct ovpn_options *options;
@@ -77,6 +79,7 @@ struct ovpn_client {
 	char peer_info[OVPN_PEERINFO_MAX];
 	struct framing_state framing;
 	bool framing_made, framing_told;
+	unsigned n_misframed;     /* authentic, and not a packet */
 
 	struct ovpn_push push;
 	const struct aead_cipher *cipher;
@@ -84,8 +87,11 @@ struct ovpn_client {
 	uint32_t data_overhead;
 
 	usec_t started, up_at;
+	usec_t push_since;        /* the control channel is up */
+	bool auth_pending;        /* the server waits for somebody */
 	usec_t push_request_at;   /* next one */
 	usec_t ping, ping_restart, ping_exit, inactive, session_timeout; /* in force; 0: off */
+	bool restart_assumed;     /* nobody set ping_restart: it runs only while packets of ours are unanswered */
 	uint64_t inactive_bytes, inactive_mark;
 	usec_t inactive_at;       /* when the bytes are looked at */
 	unsigned exit_notify;
@@ -247,6 +253,14 @@ static void adopt_timers(struct ovpn_client *c, usec_t now)
 
 	c->ping = p->ping_set ? p->ping : o->ping;
 	c->ping_restart = p->ping_restart_set ? p->ping_restart : o->ping_restart;
+	/*
+	 * Nobody said anything about keepalive. 120 s is the customary default; a server that sends no pings is silent while
+	 * nothing is to be said, so only packets that get no answer count. Over TCP the socket notices.
+	 */
+	if (!p->ping_restart_set && !o->ping_restart_set && o->pull && c->transport == TRANSPORT_UDP) {
+		c->ping_restart = PING_RESTART_DEFAULT;
+		c->restart_assumed = true;
+	}
 	c->ping_exit = p->ping_exit_set ? p->ping_exit : o->ping_exit;
 	c->exit_notify = p->exit_notify_set ? p->exit_notify : o->explicit_exit_notify;
 	c->cc_exit = p->cc_exit;
@@ -342,8 +356,8 @@ static void on_auth_failed(struct ovpn_client *c, const struct ovpn_message *m, 
 			  m->backoff * USEC_PER_SEC, text);
 		return;
 	}
-	if (c->token || m->session) {
-		/* The token has run out, not the password: one more try with that, at once. */
+	if (c->token) {
+		/* The token has run out, not the password: one more try with that, at once. Without one it was the password. */
 		fail(c, FAIL_AUTH, PROTO_ADVICE_SAME, "%s ended the session token; logging in again", name);
 		return;
 	}
@@ -368,10 +382,12 @@ static void on_auth_failed(struct ovpn_client *c, const struct ovpn_message *m, 
 static void on_auth_pending(struct ovpn_client *c, const struct ovpn_message *m, usec_t now)
 {
 	usec_t hand = ovpn_session_hand_window(c->options), most = MAX(c->options->reneg_sec / 2, hand);
+	usec_t span = m->timeout ? m->timeout * USEC_PER_SEC : hand;
 
 	if (c->phase != PHASE_PUSH)
 		return;
-	ovpn_session_extend(c->session, now + (m->timeout ? MIN(m->timeout * USEC_PER_SEC, most) : hand));
+	c->auth_pending = true;
+	ovpn_session_extend(c->session, MIN(now + span, c->push_since + most)); /* however often it asks for more */
 	info(c, now, "the server waits for something outside (a second factor, perhaps)");
 }
 
@@ -416,7 +432,7 @@ static void on_info(struct ovpn_client *c, const struct ovpn_message *m, usec_t 
 static void enter_push(struct ovpn_client *c, usec_t now)
 {
 	c->phase = PHASE_PUSH;
-	c->push_request_at = now;
+	c->push_request_at = c->push_since = now;
 	if (!c->options->pull)
 		on_pushed(c, now);
 }
@@ -458,7 +474,7 @@ static void on_message(void *owner, const char *line, usec_t now)
 	case OVPN_MESSAGE_PUSH_UPDATE:
 	case OVPN_MESSAGE_UNKNOWN:
 	case _OVPN_MESSAGE_MAX:
-		shown = str_escape(line, strlen(line), 60);
+		shown = str_escape(line, strcspn(line, ","), 60); /* behind the comma may be a token */
 		info(c, now, "ignored a message of the server: %s", shown ? shown : "?");
 		break;
 	case OVPN_MESSAGE_IGNORED:
@@ -504,6 +520,22 @@ static void look_at_session(struct ovpn_client *c, usec_t now)
 
 /* ---- data ---- */
 
+/* Authentic bytes that are no packet: the user would see a tunnel that is up and passes nothing. Told once. */
+static void tell_framing(struct ovpn_client *c, usec_t now)
+{
+	if (c->framing_told)
+		return;
+	if (c->framing.n_compressed)
+		info(c, now,
+		     "the server compresses packets, which is unsafe (VORACLE), and this profile does not ask for it: they are dropped; remove `comp-lzo` or `compress` on the server");
+	else if (++c->n_misframed >= MISFRAMED_MAX)
+		info(c, now,
+		     "the server's packets open well, but what is inside is neither IP nor a sign of life: `comp-lzo` or `compress` differs between the server and this profile; make them the same");
+	else
+		return;
+	c->framing_told = true;
+}
+
 static ssize_t data_in(struct ovpn_client *c, struct ovpn_data *d, const uint8_t *wire, size_t len, uint8_t *out,
 		       usec_t now)
 {
@@ -511,15 +543,15 @@ static ssize_t data_in(struct ovpn_client *c, struct ovpn_data *d, const uint8_t
 	ssize_t n;
 
 	n = ovpn_data_open(d, wire, len, out, MAX(len, (size_t)PROTO_OUT_ROOM), &kind);
+	if (n < 0 && n != -VERDICT_DROP_FRAMING)
+		return n;
+	/* Authentic, whatever it is: the server lives. */
+	c->last_in = now;
+	c->unanswered = 0;
 	if (n < 0) {
-		if (c->framing.n_compressed && !c->framing_told) {
-			c->framing_told = true;
-			info(c, now,
-			     "the server compresses packets, which is unsafe (VORACLE), and this profile does not ask for it: they are dropped; remove `comp-lzo` or `compress` on the server");
-		}
+		tell_framing(c, now);
 		return n;
 	}
-	c->last_in = now;
 	switch (kind) {
 	case OVPN_INNER_IP:
 		c->traffic += (size_t)n;
@@ -553,8 +585,10 @@ static ssize_t client_wire_in(struct proto *p, const uint8_t *wire, size_t len, 
 		return -VERDICT_DROP_NOT_READY;
 	c->heard = true;
 	v = ovpn_session_control_in(c->session, wire, len, now);
-	if (v == VERDICT_OK)
+	if (v == VERDICT_OK) {
 		c->last_in = now;
+		c->unanswered = 0;
+	}
 	look_at_session(c, now);
 	return -(ssize_t)v;
 }
@@ -588,6 +622,8 @@ static ssize_t client_inner_out(struct proto *p, const uint8_t *inner, size_t le
 	if (n > 0) {
 		c->last_out = now;
 		c->traffic += len;
+		if (!c->unanswered)
+			c->unanswered = now;
 	}
 	return n;
 }
@@ -626,6 +662,10 @@ static void fail_stuck(struct ovpn_client *c, usec_t now)
 		     c->options->cert || c->options->pkcs12 ?
 			     "it may have refused our certificate; its log will say why" :
 			     "it may want a client certificate (`cert` and `key`), and the profile has none");
+	else if (c->auth_pending)
+		fail(c, FAIL_SILENT, PROTO_ADVICE_RETRY,
+		     "%s waited for something outside (a second factor, perhaps), and it did not come within %llu s", name,
+		     seconds);
 	else
 		fail(c, FAIL_SILENT, PROTO_ADVICE_RETRY,
 		     "%s let us in, but sent no settings (PUSH_REPLY) within %llu s; its log will say why", name, seconds);
@@ -666,12 +706,25 @@ static void tick_inactive(struct ovpn_client *c, usec_t now)
 {
 	if (!c->inactive || now < c->inactive_at)
 		return;
-	if (c->traffic - c->inactive_mark <= c->inactive_bytes)
+	if (c->traffic - c->inactive_mark < MAX(c->inactive_bytes, (uint64_t)1))
 		fail(c, FAIL_TIMEOUT, PROTO_ADVICE_RETRY,
 		     "no traffic for %llu s, and the server ends connections like that (`inactive`)",
 		     in_seconds(c->inactive));
 	c->inactive_mark = c->traffic;
 	c->inactive_at = now + c->inactive;
+}
+
+static usec_t after(usec_t since, usec_t span)
+{
+	return span ? since + span : USEC_INFINITY;
+}
+
+/* When silence means that the server is gone. */
+static usec_t silence_deadline(const struct ovpn_client *c)
+{
+	if (c->restart_assumed)
+		return c->unanswered ? after(c->unanswered, c->ping_restart) : USEC_INFINITY;
+	return after(c->last_in, c->ping_restart);
 }
 
 static void tick_up(struct ovpn_client *c, usec_t now)
@@ -683,10 +736,10 @@ static void tick_up(struct ovpn_client *c, usec_t now)
 		fail(c, FAIL_TIMEOUT, PROTO_ADVICE_GIVE_UP,
 		     "nothing came from %s for %llu s, and `ping-exit` says to end the connection then", name,
 		     in_seconds(c->ping_exit));
-	else if (timer_expired(c->last_in, c->ping_restart, now))
+	else if (now >= silence_deadline(c))
 		fail(c, FAIL_TIMEOUT, PROTO_ADVICE_RETRY,
 		     "nothing came from %s for %llu s: server or network is gone; connecting again", name,
-		     in_seconds(c->ping_restart));
+		     in_seconds(now - c->last_in));
 	else if (timer_expired(c->up_at, c->session_timeout, now))
 		fail(c, FAIL_TIMEOUT, PROTO_ADVICE_RETRY,
 		     "the session has reached the age that the server allows (%llu s); connecting again",
@@ -719,11 +772,6 @@ static void client_tick(struct proto *p, usec_t now)
 	look_at_session(c, now);
 }
 
-static usec_t after(usec_t since, usec_t span)
-{
-	return span ? since + span : USEC_INFINITY;
-}
-
 static usec_t client_deadline(const struct proto *p)
 {
 	const struct ovpn_client *c = const_client_of(p);
@@ -744,7 +792,7 @@ static usec_t client_deadline(const struct proto *p)
 	case PHASE_CONFIGURE:
 		break;
 	case PHASE_UP:
-		at = MIN(after(c->last_in, c->ping_restart), after(c->last_in, c->ping_exit));
+		at = MIN(silence_deadline(c), after(c->last_in, c->ping_exit));
 		at = MIN(at, c->ping_due ? USEC_INFINITY : after(c->last_out, c->ping));
 		at = MIN(at, after(c->up_at, c->session_timeout));
 		at = MIN(at, c->inactive ? c->inactive_at : USEC_INFINITY);

@@ -143,7 +143,7 @@ static void parse_challenge(const char *s, struct ovpn_message *m)
 static void parse_auth_failed(const char *rest, struct ovpn_message *m)
 {
 	m->text = rest;
-	if (str_has_prefix(rest, "TEMP")) {
+	if (str_has_prefix(rest, "TEMP") && memchr("[:", rest[strlen("TEMP")], 3)) { /* or the NUL */
 		parse_temporary(rest + strlen("TEMP"), m);
 	} else if (str_has_prefix(rest, "SESSION:") || str_eq(rest, "SESSION")) {
 		m->session = true;

@@ -10,6 +10,7 @@
 #include "crypto/aead.h"
 
 #define MSSFIX_DEFAULT 1492
+#define TCP_PREFIX_LEN 2
 #define INNER_MIN 68 /* RFC 791: what any IPv4 hop must forward */
 
 uint32_t ovpn_mtu_overhead(bool data_v2, enum framing framing)
@@ -23,7 +24,7 @@ static uint32_t outer_headers(const struct ovpn_mtu *m)
 	uint32_t ip = m->family == AF_INET6 ? 40 : 20;
 
 	/* TCP: header, timestamps, and OpenVPN's length prefix. */
-	return ip + (m->transport == TRANSPORT_TCP ? 20 + 12 + 2 : 8);
+	return ip + (m->transport == TRANSPORT_TCP ? 20 + 12 + TCP_PREFIX_LEN : 8);
 }
 
 static uint32_t clamp(int64_t n, uint32_t max)
@@ -51,6 +52,6 @@ uint32_t ovpn_mtu_mss_packet_max(const struct ovpn_mtu *m, const struct ovpn_opt
 	else if (o->mssfix_mode == MSSFIX_MTU)
 		n -= outer_headers(m) + m->overhead;
 	else if (o->mssfix_mode == MSSFIX_DATAGRAM)
-		n -= m->overhead;
+		n -= m->overhead + (m->transport == TRANSPORT_TCP ? TCP_PREFIX_LEN : 0);
 	return clamp(n, ovpn_mtu_inner_max(m));
 }

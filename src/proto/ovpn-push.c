@@ -289,7 +289,8 @@ static unsigned redirect_flags(const struct option *o)
 
 static int on_redirect_gateway(struct ovpn_push *p, const struct option *o, const char **why _unused_)
 {
-	p->redirect |= REDIRECT_GATEWAY | redirect_flags(o);
+	/* Each one speaks for IPv4 anew: the last word counts. */
+	p->redirect = (p->redirect & ~REDIRECT_NOT_IPV4) | REDIRECT_GATEWAY | redirect_flags(o);
 	return 0;
 }
 
@@ -576,11 +577,14 @@ static int on_protocol_flags(struct ovpn_push *p, const struct option *o, const 
 	return 0;
 }
 
-static int on_auth_token(struct ovpn_push *p, const struct option *o, const char **why _unused_)
+static int on_auth_token(struct ovpn_push *p, const struct option *o, const char **why)
 {
 	struct secret *s;
-	int r = secret_new_copy(&s, o->words[1], strlen(o->words[1]));
+	int r;
 
+	if (!o->words[1][0])
+		return IGNORE("it is empty");
+	r = secret_new_copy(&s, o->words[1], strlen(o->words[1]));
 	if (r < 0)
 		return r;
 	p->auth_token = (secret_free(p->auth_token), s);
@@ -742,23 +746,41 @@ static int sentence(char **ret_error, int error, const char *option, const char 
 	return *ret_error ? error : -ENOMEM;
 }
 
-/* What may be shown of an option: tokens are secrets. */
-static const char *showable(const char *text)
+/* What may be shown of an option: tokens are secrets, however they are quoted. name: NULL when it could not be read. */
+static const char *showable(const char *name, const char *text)
 {
-	return str_has_prefix(text, "auth-token") ? "auth-token (hidden)" : text;
+	if (!name)
+		return strstr(text, "auth") ? "(hidden)" : text;
+	return str_has_prefix(name, "auth") ? "auth-token (hidden)" : text;
+}
+
+/* The words with one blank between them: what filters compare, so that neither blanks nor quotes are a way around. */
+static void plain_text(const struct option *o, char *buf)
+{
+	char *at = buf;
+
+	for (unsigned i = 0; i < o->n; i++) {
+		size_t len = strlen(o->words[i]);
+
+		if (i)
+			*at++ = ' ';
+		memcpy(at, o->words[i], len);
+		at += len;
+	}
+	*at = 0;
 }
 
 /* text is normalised and not empty. 0, or as ovpn_push_add. */
 static int add_option(struct ovpn_push *p, const char *text, unsigned *ret_continuation, char **ret_error)
 {
-	char buf[OPTION_LEN_MAX + 1], *words[OVPN_WORDS_MAX + 1];
+	char buf[OPTION_LEN_MAX + 1], plain[OPTION_LEN_MAX + 1] = "", *words[OVPN_WORDS_MAX + 1];
 	struct option o = { .text = text, .words = words };
 	const char *why = NULL;
 	int r;
 
 	r = ovpn_split(text, strlen(text), buf, words, &o.n, &why);
 	if (r < 0 || o.n == 0) {
-		r = note(p, "unreadable", showable(text), why ? why : "it cannot be read");
+		r = note(p, "unreadable", showable(NULL, text), why ? why : "it cannot be read");
 		goto out;
 	}
 	if (str_eq(words[0], "push-continuation")) {
@@ -767,9 +789,10 @@ static int add_option(struct ovpn_push *p, const char *text, unsigned *ret_conti
 		r = 0;
 		goto out;
 	}
-	r = filter(p->options, text);
+	plain_text(&o, plain); /* no longer than text: each word, and each blank between two, stands there too */
+	r = filter(p->options, plain);
 	if (r == -EACCES)
-		r = sentence(ret_error, r, showable(text),
+		r = sentence(ret_error, r, showable(words[0], text),
 			     "a `pull-filter reject` of the profile forbids it; change the server or the filter");
 	if (r < 0)
 		goto out;
@@ -778,11 +801,12 @@ static int add_option(struct ovpn_push *p, const char *text, unsigned *ret_conti
 	else
 		r = apply_option(p, &o, &why);
 	if (r > 0)
-		r = note(p, words[0], showable(text), why);
+		r = note(p, words[0], showable(words[0], text), why);
 	else if (r == -EPROTO)
-		r = sentence(ret_error, r, showable(text), why);
+		r = sentence(ret_error, r, showable(words[0], text), why);
 out:
 	secret_wipe(buf, sizeof(buf)); /* it may have been a token */
+	secret_wipe(plain, sizeof(plain));
 	return r;
 }
 
@@ -917,10 +941,19 @@ static bool is_own_subnet(const struct settings *s, const struct inprefix *route
 	return false;
 }
 
-static void finish_routes(const struct ovpn_push *p, struct settings *s)
+/* The server's redirect-gateway has the last word about IPv4. */
+static unsigned merge_redirect(const struct ovpn_push *p)
+{
+	unsigned own = p->options->redirect;
+
+	return p->redirect ? (own & ~REDIRECT_NOT_IPV4) | p->redirect : own;
+}
+
+/* Returns how many routes did not fit. */
+static unsigned finish_routes(const struct ovpn_push *p, struct settings *s)
 {
 	const struct ovpn_options *o = p->options;
-	unsigned redirect = p->redirect | o->redirect;
+	unsigned redirect = merge_redirect(p);
 	bool has4 = has_family(s, AF_INET), has6 = has_family(s, AF_INET6), beyond;
 	struct ovpn_routes all = { 0 };
 
@@ -943,6 +976,7 @@ static void finish_routes(const struct ovpn_push *p, struct settings *s)
 	for (unsigned i = 0; i < all.n; i++)
 		if (has_family(s, all.v[i].addr.family))
 			s->routes[s->n_routes++] = all.v[i];
+	return all.n_lost + p->routes.n_lost;
 }
 
 static const struct ovpn_dns_server *best_server(const struct ovpn_push *p)
@@ -997,6 +1031,7 @@ int ovpn_push_finish(struct ovpn_push *p, uint32_t tun_mtu_max, struct settings 
 {
 	_cleanup_(freep) struct settings *s = calloc(1, sizeof(*s)); /* 8 KiB: not on the stack */
 	_cleanup_(freep) char *why = NULL;
+	unsigned n_lost;
 	int r;
 
 	if (!s)
@@ -1004,12 +1039,12 @@ int ovpn_push_finish(struct ovpn_push *p, uint32_t tun_mtu_max, struct settings 
 	r = finish_addresses(p, s, ret_error);
 	if (r < 0)
 		return r;
-	finish_routes(p, s);
+	n_lost = finish_routes(p, s);
 	finish_names(p, s);
 	r = finish_mtu(p, tun_mtu_max, s);
 	if (r < 0)
 		return r;
-	if (p->routes.n_lost) {
+	if (n_lost) {
 		r = note(p, "too many routes", "route", "only the first 256 routes are used");
 		if (r < 0)
 			return r;

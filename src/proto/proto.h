@@ -98,12 +98,6 @@ struct proto_ops {
 
 struct proto {
 	const struct proto_ops *ops;
-	/*
-	 * Bytes that the caller guarantees at wire_in()'s out for every call, when that is more than the datagram's length; 0:
-	 * no more than that. A decompressed packet (comp-lzo) is longer than what came and is dropped where it does not fit,
-	 * so the engine sets this to its largest inner packet (2048 is plenty) once its buffers allow.
-	 */
-	size_t inner_room;
 };
 
 /* What an attempt needs besides the profile. Borrowed until the proto is freed, unless said. */

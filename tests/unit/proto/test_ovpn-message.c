@@ -96,6 +96,7 @@ Test(ovpn_message, parses_every_known_form)
 		{ "AUTH_FAILED,SESSION: gone", { .type = OVPN_MESSAGE_AUTH_FAILED, .session = true, .text = " gone" } },
 		{ "AUTH_FAILED,SESSION", { .type = OVPN_MESSAGE_AUTH_FAILED, .session = true, .text = "" } },
 		{ "AUTH_FAILED,TEMP", { .type = OVPN_MESSAGE_AUTH_FAILED, .temporary = true, .text = "" } },
+		{ "AUTH_FAILED,TEMPLATE missing", { .type = OVPN_MESSAGE_AUTH_FAILED, .text = "TEMPLATE missing" } },
 		{ "AUTH_FAILED,TEMP:later", { .type = OVPN_MESSAGE_AUTH_FAILED, .temporary = true, .text = "later" } },
 		{ "AUTH_FAILED,TEMP[backoff 42,advance no]:busy",
 		  { .type = OVPN_MESSAGE_AUTH_FAILED, .temporary = true, .backoff = 42, .advance = OVPN_ADVANCE_NO, .text = "busy" } },

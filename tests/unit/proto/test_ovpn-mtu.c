@@ -56,3 +56,23 @@ Test(ovpn_mtu, follows_mssfix)
 		cr_expect_eq(ovpn_mtu_mss_packet_max(&m, &o), cases[i].want, "case %zu", i);
 	}
 }
+
+/* What test_mssfix_mtu_calculation of the original says for AES-256-GCM with a peer id: n - 4 - 4 - 16 - 40. */
+Test(ovpn_mtu, agrees_with_the_originals_table)
+{
+	const struct ovpn_mtu m = { .path_mtu = 1500, .family = AF_INET, .overhead = ovpn_mtu_overhead(true, FRAMING_NONE), .tun_mtu = 1500 };
+
+	for (int n = 900; n <= 1200; n++) {
+		const struct ovpn_options o = { .mssfix = n, .mssfix_mode = MSSFIX_DATAGRAM };
+
+		cr_expect_eq(ovpn_mtu_mss_packet_max(&m, &o) - 40, (uint32_t)n - 4 - 4 - 16 - 40, "%d", n);
+	}
+}
+
+Test(ovpn_mtu, counts_the_length_prefix_over_tcp)
+{
+	const struct ovpn_mtu m = { .path_mtu = 1500, .family = AF_INET, .transport = TRANSPORT_TCP, .overhead = 24, .tun_mtu = 1500 };
+	const struct ovpn_options o = { .mssfix = 1000, .mssfix_mode = MSSFIX_DATAGRAM };
+
+	cr_assert_eq(ovpn_mtu_mss_packet_max(&m, &o), 1000 - 2 - 24);
+}

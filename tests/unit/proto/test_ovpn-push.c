@@ -157,6 +157,11 @@ Test(ovpn_push, decides_default_routes)
 		{ BOTH ",redirect-gateway ipv6 !ipv4", 0, false, true, 0 },
 		{ BOTH, REDIRECT_GATEWAY, true, false, 0 },
 		{ BOTH ",redirect-gateway", REDIRECT_GATEWAY | REDIRECT_IPV6, true, true, 0 },
+		/* the last word counts, the server's after the file's */
+		{ BOTH ",redirect-gateway ipv6 !ipv4,redirect-gateway def1", 0, true, true, 0 },
+		{ BOTH ",redirect-gateway def1,redirect-gateway ipv6 !ipv4", 0, false, true, 0 },
+		{ BOTH ",redirect-gateway def1", REDIRECT_GATEWAY | REDIRECT_IPV6 | REDIRECT_NOT_IPV4, true, true, 0 },
+		{ BOTH ",ping 1", REDIRECT_GATEWAY | REDIRECT_IPV6 | REDIRECT_NOT_IPV4, false, true, 0 },
 		{ BOTH ",redirect-private", 0, false, false, 0 },
 		{ BOTH ",route 10.8.0.0 255.255.255.0", 0, true, true, 1 },
 		{ BOTH ",route 192.168.7.0 255.255.255.0", 0, false, false, 1 },
@@ -213,6 +218,24 @@ Test(ovpn_push, survives_ten_thousand_routes)
 	cr_assert_eq(run(b.s), 1);
 	cr_assert_eq(settings.n_routes, SETTINGS_ROUTES_MAX);
 	cr_assert_eq(push.routes.n_lost, 10000 - SETTINGS_ROUTES_MAX);
+	cr_assert(noted("256 routes"));
+	strbuf_done(&b);
+}
+
+Test(ovpn_push, tells_of_a_route_lost_to_the_files_own)
+{
+	struct strbuf b = { 0 };
+	struct inprefix own;
+
+	cr_assert_eq(inprefix_parse("192.168.50.0/24", &own), 0);
+	options.routes = &own;
+	options.n_routes = 1;
+	strbuf_add(&b, SUBNET);
+	for (unsigned i = 0; i < SETTINGS_ROUTES_MAX; i++)
+		strbuf_addf(&b, ",route 11.0.%u.0 255.255.255.0", i);
+	cr_assert_eq(run(b.s), 1);
+	cr_assert_eq(settings.n_routes, SETTINGS_ROUTES_MAX);
+	cr_assert(routed("192.168.50.0/24"));
 	cr_assert(noted("256 routes"));
 	strbuf_done(&b);
 }
@@ -401,6 +424,10 @@ Test(ovpn_push, honours_filters_and_nopull)
 	cr_assert_not(noted("s3cret"));
 	cr_assert_eq(run(SUBNET ",block-ipv6"), -EACCES);
 	cr_assert(strstr(error, "pull-filter reject"));
+	/* quotes are no way around a filter */
+	cr_assert_eq(run(SUBNET ",\"block-ipv6\""), -EACCES);
+	cr_assert_eq(run(SUBNET ",\"route\" 192.168.2.0 255.255.255.0,'ro'ute\\  192.168.3.0"), 1);
+	cr_assert_eq(settings.n_routes, 0);
 	options.n_pull_filters = 0;
 	options.route_nopull = true;
 	cr_assert_eq(run(SUBNET ",route 192.168.1.0 255.255.255.0,dhcp-option DNS 10.8.0.1,redirect-gateway def1,ping 10"), 1);
@@ -430,6 +457,17 @@ Test(ovpn_push, keeps_tokens_and_hides_them)
 	cr_assert_eq(run(SUBNET ",auth-token \"s3cret,auth-token s3cret2 s3cret3,auth-token-user s3cret%"), 1);
 	for (size_t i = 0; i < strv_len(push.notes); i++)
 		cr_assert_null(strstr(push.notes[i], "s3cret"), "%s", push.notes[i]);
+	/* quoted in every way, and with a filter that ends the connection */
+	cr_assert_eq(run(SUBNET ",\"auth-token\" s3cret s3cret,'auth-token s3cret,\"auth\"-token s3cret x"), 1);
+	for (size_t i = 0; i < strv_len(push.notes); i++)
+		cr_assert_null(strstr(push.notes[i], "s3cret"), "%s", push.notes[i]);
+}
+
+Test(ovpn_push, an_empty_token_is_none)
+{
+	cr_assert_eq(run(SUBNET ",auth-token \"\""), 1);
+	cr_assert_null(push.auth_token);
+	cr_assert(noted("auth-token"));
 }
 
 Test(ovpn_push, ignores_what_a_server_may_not_push)
