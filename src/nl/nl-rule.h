@@ -1,13 +1,17 @@
-/* Policy rules that select a table by firewall mark. */
+/* Policy rules: a firewall mark, and perhaps an incoming interface, select a table or end the search. */
 #pragma once
+
+#include <net/if.h>
 
 #include "nl/rtnl.h"
 
 struct rt_rule {
 	int family;
 	uint32_t priority;
-	uint32_t mark; /* compared whole */
+	uint32_t mark; /* compared whole, 0 too */
 	uint32_t table;
+	char iif[IFNAMSIZ]; /* "": any; need not exist */
+	bool prohibit;	    /* such packets are refused; no table then */
 };
 
 int rt_rule_add(struct rt *rt, const struct rt_rule *r);

@@ -213,6 +213,16 @@ Test(nl_rule, set_find_remove)
 	cr_assert_eq(rt_rule_delete(rt, &r4), 0);
 	cr_assert_eq(rt_rule_exists(rt, &r4), 0);
 	cr_assert_eq(rt_rule_delete(rt, &r4), -ENOENT);
+	/* One that ends the search, for an interface that need not exist, and the mark 0. */
+	r4 = (struct rt_rule){ .family = AF_INET, .priority = 100, .iif = "nv-home", .prohibit = true };
+	cr_assert_eq(rt_rule_add(rt, &r4), 0);
+	cr_assert_eq(rt_rule_exists(rt, &r4), 1);
+	other = r4;
+	other.iif[3] = 'x';
+	cr_assert_eq(rt_rule_exists(rt, &other), 0);
+	cr_assert_eq(system("ip rule | grep -q 'fwmark 0.* iif nv-home .*prohibit'"), 0);
+	cr_assert_eq(rt_rule_delete(rt, &r4), 0);
+	cr_assert_eq(rt_rule_exists(rt, &r4), 0);
 	rt_free(rt);
 }
 
