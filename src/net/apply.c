@@ -75,6 +75,20 @@ int plan_apply(const struct plan *p, struct tunnelnet *n, bool roll_back)
 	return r;
 }
 
+int plan_repair(const struct plan *p, struct tunnelnet *n, char ***done)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < p->n && r == 0; i++) {
+		bool applied = false;
+
+		r = apply_one(&p->v[i], n, &applied);
+		if (r == 0 && applied)
+			r = strv_add(done, p->v[i].name);
+	}
+	return r;
+}
+
 int plan_undo(const struct plan *p, struct tunnelnet *n)
 {
 	int first = 0;

@@ -75,6 +75,7 @@ int net_inside(struct tunnelnet *n, struct rt **ret)
 
 void net_leave(struct tunnelnet *n)
 {
+	net_watch_leave(n);
 	n->inside = rt_free(n->inside);
 	n->ns_fd = fd_close(n->ns_fd);
 }

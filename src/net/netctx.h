@@ -40,6 +40,8 @@ struct tunnelnet {
 	struct rt *host; /* the default namespace: the one that the calling thread is in */
 	struct rt *inside;
 
+	bool prepared;		  /* prepare succeeded, teardown has not begun */
+	struct net_watch *watch;  /* net-watch.c; NULL: nobody asked */
 	bool connected;		  /* settings are applied, or being applied */
 	struct settings settings; /* valid when connected */
 
@@ -76,6 +78,11 @@ void net_mac(const struct tunnelnet *n, bool inside, uint8_t ret[6]);
 int subnet_choose(struct tunnelnet *n);
 /* The host routes or uses something in our subnet now. 1, 0, -errno. */
 int subnet_collides(struct tunnelnet *n, const struct inprefix *p);
+
+/* net-watch.c: the namespace is left; all is over; our own change to this lock was just made. */
+void net_watch_leave(struct tunnelnet *n);
+void net_watch_free(struct tunnelnet *n);
+void net_watch_own_write(struct tunnelnet *n, enum lock_id id);
 
 /* tunnelnet.c: mark and subnets, in memory only. */
 int net_choose(struct tunnelnet *n);

@@ -87,6 +87,8 @@ void plan_print(const struct plan *plans, size_t n_plans, const struct tunnelnet
 
 /* apply.c. Forwards; what was applied by this call is taken back when a later step fails and `roll_back` is set. */
 int plan_apply(const struct plan *p, struct tunnelnet *n, bool roll_back);
+/* The same without taking back; names of steps that had to be applied are added to *done (strv). */
+int plan_repair(const struct plan *p, struct tunnelnet *n, char ***done);
 /* Backwards, all of it; the first error is reported, the rest is undone all the same. */
 int plan_undo(const struct plan *p, struct tunnelnet *n);
 /*
@@ -125,6 +127,9 @@ int lock_check(struct tunnelnet *n, enum lock_id id);
 int lock_apply(struct tunnelnet *n, enum lock_id id);
 /* A table of the outer lock exists (whoever made it): 1, 0, -errno. */
 int lock_outer_exists(struct tunnelnet *n);
+
+/* step-link.c: our link of the default namespace exists, or nobody can say that it does not. */
+bool veth_is_there(struct tunnelnet *n);
 
 /* step-sysctl.c: notes in the journal which switches of the host the way to the server needs. */
 int forward_note(struct tunnelnet *n);

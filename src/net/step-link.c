@@ -108,6 +108,18 @@ static int veth_look(struct tunnelnet *n, struct rt_link *ret)
 	return 0;
 }
 
+bool veth_is_there(struct tunnelnet *n)
+{
+	struct rt_link link;
+	struct rt *host;
+	int r;
+
+	r = net_host(n, &host);
+	if (r == 0)
+		r = rt_link_get(host, n->veth, &link);
+	return r == 0 ? veth_is_ours(n, &link) : r != -ENODEV;
+}
+
 static int veth_check(struct tunnelnet *n, const struct step *s)
 {
 	struct rt_link link, inner;

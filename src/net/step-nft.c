@@ -79,11 +79,13 @@ static bool save_ifname(const struct sysctl_save *s, char ret[IFNAMSIZ])
  */
 static void add_guards(const struct tunnelnet *n, struct nft_text *t)
 {
-	uint32_t machine4 = 0;
+	uint32_t machine4 = 0, machine6 = 0;
 	char ifname[IFNAMSIZ];
 
 	if (sysctl_read("ipv4/conf/all/forwarding", &machine4) < 0)
 		machine4 = 0;
+	if (sysctl_read("ipv6/conf/all/forwarding", &machine6) < 0)
+		machine6 = 0;
 	for (size_t i = 0; i < n->j.n_saves; i++) {
 		const struct sysctl_save *s = &n->j.saves[i];
 
@@ -91,7 +93,7 @@ static void add_guards(const struct tunnelnet *n, struct nft_text *t)
 			continue;
 		if (str_eq(s->path, "ipv6/conf/all/forwarding"))
 			nft_text_embed(t, text_host_guard6);
-		else if (str_has_suffix(s->path, "/force_forwarding"))
+		else if (str_has_suffix(s->path, "/force_forwarding") && machine6 == s->global)
 			nft_element_ifname(t, "guarded6", ifname);
 		else if (str_has_prefix(s->path, "ipv4/") && machine4 == s->global)
 			nft_element_ifname(t, "guarded4", ifname);
@@ -196,6 +198,7 @@ int lock_apply(struct tunnelnet *n, enum lock_id id)
 
 	lock_render(n, id, &t);
 	r = nft_apply(lock_netns(n, id), &t, false, &why);
+	net_watch_own_write(n, id);
 	if (r == 0) {
 		mark.text = journal_hash(t.b.s, t.b.len);
 		r = lock_listing(n, id, &mark.listing); /* a lock that cannot be read back is no lock */
@@ -255,7 +258,12 @@ static int step_lock_apply(struct tunnelnet *n, const struct step *s)
 /* The inner lock is never removed: it goes when its namespace does, and a program that slipped in stays locked. */
 static int step_lock_undo(struct tunnelnet *n, const struct step *s)
 {
-	return s->lock == LOCK_OUTER ? outer_delete(n) : 0;
+	if (s->lock != LOCK_OUTER)
+		return 0;
+	if (veth_is_there(n))
+		return net_error(n, -EBUSY, "The outer lock of tunnel %s stays because its link %s could not be removed.",
+				 n->name, n->veth);
+	return outer_delete(n);
 }
 
 static void print_set(FILE *f, const char *what, const struct inaddr *a)

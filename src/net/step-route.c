@@ -150,6 +150,11 @@ static int rule_undo(struct tunnelnet *n, const struct step *s)
 static void rule_print(const struct tunnelnet *n, const struct step *s, FILE *f)
 {
 	(void)n; /* the step has it all */
+	if (s->rule.prohibit) {
+		fprintf(f, "rule (%s): packets from %s that the outer lock did not mark are refused",
+			s->rule.family == AF_INET ? "IPv4" : "IPv6", s->rule.iif);
+		return;
+	}
 	fprintf(f, "rule (%s): packets marked 0x%08x look in table 0x%08x", s->rule.family == AF_INET ? "IPv4" : "IPv6",
 		s->rule.mark, s->rule.table);
 }

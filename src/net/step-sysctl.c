@@ -234,6 +234,12 @@ static bool veth_switch6(const struct tunnelnet *n, char path[SYSCTL_PATH_MAX])
 	       !n->no_force_forwarding && sysctl_exists(path);
 }
 
+/* A third value is somebody else's, and stays. */
+static bool ours_to_set(const struct sysctl_save *s, uint32_t now)
+{
+	return now == s->old_value && now != s->new_value;
+}
+
 static int forward_check(struct tunnelnet *n, const struct step *s)
 {
 	char path[SYSCTL_PATH_MAX];
@@ -241,7 +247,7 @@ static int forward_check(struct tunnelnet *n, const struct step *s)
 
 	(void)s; /* the journal has it all */
 	for (size_t i = 0; i < n->j.n_saves; i++)
-		if (sysctl_read(n->j.saves[i].path, &now) == 0 && now != n->j.saves[i].new_value)
+		if (sysctl_read(n->j.saves[i].path, &now) == 0 && ours_to_set(&n->j.saves[i], now))
 			return 0;
 	if (veth_switch6(n, path) && sysctl_read(path, &now) == 0 && now != 1)
 		return 0;
@@ -255,8 +261,12 @@ static int forward_apply(struct tunnelnet *n, const struct step *s)
 
 	(void)s; /* the journal has it all */
 	for (size_t i = 0; i < n->j.n_saves && r >= 0; i++) {
+		uint32_t now;
+
 		(void)str_copy(path, sizeof(path), n->j.saves[i].path);
-		r = sysctl_write(path, n->j.saves[i].new_value);
+		r = sysctl_read(path, &now);
+		if (r == 0 && ours_to_set(&n->j.saves[i], now))
+			r = sysctl_write(path, n->j.saves[i].new_value);
 		if (r == -ENOENT)
 			r = 0; /* the interface went away */
 	}

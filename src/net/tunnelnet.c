@@ -16,6 +16,7 @@
 #include "net/uplink.h"
 #include "nl/nft.h"
 
+#define AVOID_MAX 1024
 #define MARK_PREFIX 0x6e760000u /* "nv" */
 
 /* ---- life ---- */
@@ -24,6 +25,7 @@ struct tunnelnet *tunnelnet_free(struct tunnelnet *n)
 {
 	if (!n)
 		return NULL;
+	net_watch_free(n);
 	net_leave(n);
 	(void)rt_free(n->host);
 	journal_done(&n->j);
@@ -98,8 +100,15 @@ int tunnelnet_new(struct tunnelnet **ret, const char *name, enum uplink uplink, 
 
 int tunnelnet_avoid(struct tunnelnet *n, const struct inprefix *p)
 {
-	struct inprefix *v = reallocarray(n->avoid, n->n_avoid + 1, sizeof(*v));
+	struct inprefix *v;
 
+	/* A server may say the same thing for ever: this list is remembered, not collected. */
+	for (size_t i = 0; i < n->n_avoid; i++)
+		if (inprefix_eq(&n->avoid[i], p))
+			return 0;
+	if (n->n_avoid >= AVOID_MAX)
+		return -E2BIG;
+	v = reallocarray(n->avoid, n->n_avoid + 1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
 	n->avoid = v;
@@ -281,6 +290,7 @@ int tunnelnet_prepare(struct tunnelnet *n, char **ret_error)
 		n->j.kept = false;
 		r = net_journal(n);
 	}
+	n->prepared = r == 0;
 	return net_finish(n, r, ret_error);
 }
 
@@ -338,6 +348,7 @@ static int undo_damaged(struct tunnelnet *n)
 	adopt_by_lock(n);
 	first = net_remove_tun(n);
 	plan_add(&p, &step_lock, "lock-outer", false, "", "")->lock = LOCK_OUTER;
+	uplink_veth_gates(&p, n);
 	(void)plan_add(&p, &step_veth, "veth", false, "", "");
 	r = plan_undo(&p, n);
 	first = first < 0 ? first : r;
@@ -367,6 +378,7 @@ int tunnelnet_teardown(struct tunnelnet *n, char **ret_error)
 	int r, first;
 
 	net_begin(n);
+	n->prepared = false;
 	if (!n->have_journal)
 		return net_finish(n, 0, ret_error);
 	first = n->damaged ? undo_damaged(n) : undo_host(n);

@@ -37,7 +37,7 @@ enum tunnelnet_presence tunnelnet_presence(struct tunnelnet *n);
 
 /*
  * A subnet that the veth must not take (addresses and routes of the profile, say). Before tunnelnet_prepare(); kept for
- * the life of the object. 0 or -ENOMEM.
+ * the life of the object. 0, -ENOMEM, or -E2BIG when too many are kept already.
  */
 int tunnelnet_avoid(struct tunnelnet *n, const struct inprefix *p);
 
@@ -76,6 +76,19 @@ int tunnelnet_disconnect(struct tunnelnet *n, char **ret_error);
  * journal remembers it. 0: all gone. Undoes as much as it can and reports the first error.
  */
 int tunnelnet_teardown(struct tunnelnet *n, char **ret_error);
+
+/*
+ * Readable when somebody changed nftables, policy rules or forwarding: the caller waits a moment, so that others finish,
+ * and calls tunnelnet_reassert(). Borrowed, one and the same for the life of the object; to be asked for again after
+ * each tunnelnet_prepare() (the namespace may be another). -errno.
+ */
+int tunnelnet_watch_fd(struct tunnelnet *n);
+/*
+ * Puts back what is missing of a prepared tunnel: locks first. 1: *ret_done names the steps (malloc'ed); 0: nothing was
+ * missing; -errno: the rest is still missing, to be tried again soon. Never opens anything that the journal does not
+ * have open.
+ */
+int tunnelnet_reassert(struct tunnelnet *n, char **ret_done, char **ret_error);
 
 struct netproc {
 	pid_t pid;

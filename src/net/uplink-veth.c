@@ -69,10 +69,31 @@ static void add_engine_table(struct plan *p, const struct tunnelnet *n, const ch
 	};
 }
 
+/* The outer lock marks what it lets in (host-veth.nft, chain gate); what it did not see is routed nowhere. */
+void uplink_veth_gates(struct plan *p, const struct tunnelnet *n)
+{
+	static const struct {
+		const char *name;
+		int family;
+	} gates[] = { { "gate4", AF_INET }, { "gate6", AF_INET6 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(gates); i++) {
+		struct step *s = plan_add(p, &step_rule, gates[i].name, false,
+					  "without the outer lock nothing of the veth is routed: a flush opens nothing",
+					  "removed after the link");
+
+		s->rule = (struct rt_rule){
+			.family = gates[i].family, .priority = NET_RULE_PRIORITY, .prohibit = true
+		};
+		(void)str_copy(s->rule.iif, sizeof(s->rule.iif), n->veth); /* both are IFNAMSIZ */
+	}
+}
+
 static void veth_plan_prepare(struct plan *p, const struct tunnelnet *n)
 {
 	struct step *s;
 
+	uplink_veth_gates(p, n);
 	plan_add(p, &step_veth, "veth", false, "the way out for the engine's encrypted packets", "deleted");
 	s = plan_add(p, &step_sysctls, "veth-sysctls", false,
 		     "the host end forwards, and learns nothing from the other end", WITH_LINK);
