@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "base/places.h"
 #include "cli/options.h"
 #include "cli/tunnel-names.h"
 #include "cli/tunnel-view.h"
@@ -102,23 +103,40 @@ static int down_one(struct down *d, const char *name)
 
 /* ---- which ---- */
 
+/* A helper that died before it had built anything left only its wish: the next one would fulfil it. */
+static bool is_wanted(const char *name)
+{
+	_cleanup_(freep) char *path = str_format("%s/%s.intent", place_state(), name);
+
+	return path && access(path, F_OK) == 0;
+}
+
 static bool is_left_over(const char *name)
 {
 	struct tunnel_view v = { 0 };
 	bool left = tunnel_view_offline(name, &v) == 0 && !tunnel_view_is_down(&v);
 
 	tunnel_view_done(&v);
-	return left;
+	return left || is_wanted(name);
+}
+
+/* Nobody answers, but its socket stands: it was killed. The next one tidies up behind it. */
+static bool helper_died(void)
+{
+	_cleanup_(freep) char *path = str_format("%s/nsvpnd.sock", place_run());
+
+	return path && access(path, F_OK) == 0;
 }
 
 /* The helper, if it runs or if something in `names` was left by one that died. *ret NULL: nothing to do. */
 static int open_client(char *const *names, struct client **ret)
 {
-	bool left = false;
 	int r = client_open(CLIENT_IF_RUNNING, ret);
+	bool left;
 
 	if (r != EXIT_CODE_OK || *ret)
 		return r;
+	left = helper_died();
 	for (; *names; names++)
 		left |= is_left_over(*names);
 	return left ? client_open(CLIENT_START_HELPER, ret) : EXIT_CODE_OK;
