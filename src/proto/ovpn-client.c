@@ -548,6 +548,7 @@ static ssize_t data_in(struct ovpn_client *c, struct ovpn_data *d, const uint8_t
 	/* Authentic, whatever it is: the server lives. */
 	c->last_in = now;
 	c->unanswered = 0;
+	ovpn_session_proved(c->session, d, now);
 	if (n < 0) {
 		tell_framing(c, now);
 		return n;

@@ -474,6 +474,14 @@ static int begin_soft_reset(struct ovpn_session *s, usec_t now)
 	return 0;
 }
 
+void ovpn_session_proved(struct ovpn_session *s, const struct ovpn_data *d, usec_t now)
+{
+	if (s->switch_at == USEC_INFINITY || d != s->primary->data)
+		return;
+	s->switch_at = now;
+	update_seal(s, now);
+}
+
 int ovpn_session_rekey(struct ovpn_session *s, usec_t now)
 {
 	return !s->failed && is_generated(s->primary) ? begin_soft_reset(s, now) : 0;

@@ -12,7 +12,8 @@
  *
  * Slots: `primary` is the newest key, `lame` the one before it. While the primary is not GENERATED, the lame key carries
  * the data in both directions; after that packets are opened with whichever key they name, and sealed with the lame one
- * until the new key's age reaches min(hand-window, reneg-sec/2), so that the server has finished as well.
+ * until the new key's age reaches min(hand-window, reneg-sec/2), so that the server has finished as well; or until it has
+ * shown that it has, by a data packet under the new key.
  */
 #pragma once
 
@@ -125,6 +126,8 @@ void ovpn_session_extend(struct ovpn_session *s, usec_t until);
  * -errno, then the session has failed with its reason.
  */
 int ovpn_session_generate(struct ovpn_session *s, const struct ovpn_session_data *d, usec_t now);
+/* A data packet was authentic under this key. The key in charge of sealing may change. */
+void ovpn_session_proved(struct ovpn_session *s, const struct ovpn_data *d, usec_t now);
 /* Begins a soft reset unless one is under way. 0 or -ENOMEM. */
 int ovpn_session_rekey(struct ovpn_session *s, usec_t now);
 /* hand-window of the profile, or its default. */

@@ -106,6 +106,50 @@ Test(ovpn_session, renews_keys_under_dynamic_tls_crypt)
 	world_start(&w, 0);
 }
 
+/* Faster than the moment at which sending moves to the new key, with and without renewals of our own in between. */
+Test(ovpn_session, keeps_up_with_a_server_that_renews_every_ten_seconds)
+{
+	static const unsigned own[] = { 0, 3600, 15, 10 };
+
+	world_done(&w);
+	for (size_t k = 0; k < ARRAY_SIZE(own); k++) {
+		world_init(&w);
+		quiet();
+		w.o->reneg_sec = own[k] * USEC_PER_SEC;
+		world_up(&w, k);
+		for (unsigned i = 1; i <= 30; i++) {
+			peer_rekey(w.sim.peer, w.sim.now);
+			world_exchange(&w, 18, 9 * USEC_PER_SEC);
+		}
+		cr_assert_geq(w.sim.n_rekeyed, 30, "%u", own[k]);
+		cr_assert(w.sim.n_failed == 0 && strstr(w.sim.infos, "failed") == NULL, "%u: %s", own[k], w.sim.infos);
+		world_done(&w);
+	}
+	world_init(&w);
+	world_start(&w, 0);
+}
+
+/* The soft reset itself gets lost, of either side: it is repeated, and both mean the same key. */
+Test(ovpn_session, survives_the_loss_of_a_soft_reset)
+{
+	quiet();
+	w.o->reneg_sec = 0;
+	world_up(&w, 1);
+	w.sim.cut_to_client = true;
+	peer_rekey(w.sim.peer, w.sim.now);
+	(void)sim_run(&w.sim, USEC_PER_SEC, NULL);
+	w.sim.cut_to_client = false;
+	world_exchange(&w, 10, 5 * USEC_PER_SEC);
+	cr_assert_eq(w.sim.n_rekeyed, 1);
+	w.sim.cut_to_server = true;
+	peer_rekey(w.sim.peer, w.sim.now);
+	(void)sim_run(&w.sim, USEC_PER_SEC, NULL);
+	w.sim.cut_to_server = false;
+	world_exchange(&w, 10, 5 * USEC_PER_SEC);
+	cr_assert_eq(w.sim.n_rekeyed, 2);
+	cr_assert_eq(w.sim.n_failed, 0);
+}
+
 Test(ovpn_session, renews_keys_over_a_bad_network)
 {
 	quiet();
@@ -134,10 +178,28 @@ Test(ovpn_session, sends_with_the_old_key_for_a_while)
 	w.o->reneg_sec = RENEG; /* the switch comes after min(60, 50) s */
 	world_up(&w, 1);
 	cr_assert(sim_run(&w.sim, 110 * USEC_PER_SEC, has_rekeyed));
-	world_exchange(&w, 10, 40 * USEC_PER_SEC);
+	for (unsigned i = 0; i < 40; i++) {
+		cr_assert(sim_send_up(&w.sim));
+		(void)sim_run(&w.sim, USEC_PER_SEC, NULL);
+	}
 	cr_assert_eq(peer_stats(w.sim.peer)->last_data_key, 0);
-	(void)sim_run(&w.sim, 10 * USEC_PER_SEC, NULL);
-	world_exchange(&w, 1, USEC_PER_SEC);
+	(void)sim_run(&w.sim, 11 * USEC_PER_SEC, NULL);
+	cr_assert(sim_send_up(&w.sim));
+	(void)sim_run(&w.sim, USEC_PER_SEC, NULL);
+	cr_assert_eq(peer_stats(w.sim.peer)->last_data_key, 1);
+	cr_assert_eq(peer_stats(w.sim.peer)->n_inner, 41);
+}
+
+Test(ovpn_session, sends_with_the_new_key_once_the_server_does)
+{
+	quiet();
+	w.o->reneg_sec = RENEG;
+	world_up(&w, 1);
+	cr_assert(sim_run(&w.sim, 110 * USEC_PER_SEC, has_rekeyed));
+	world_exchange(&w, 2, 2 * USEC_PER_SEC);
+	cr_assert_eq(peer_stats(w.sim.peer)->last_data_key, 0);
+	(void)sim_run(&w.sim, 5 * USEC_PER_SEC, NULL); /* the server of the tests waits that long */
+	world_exchange(&w, 2, 2 * USEC_PER_SEC);
 	cr_assert_eq(peer_stats(w.sim.peer)->last_data_key, 1);
 }
 
