@@ -14,14 +14,21 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/parse.h"
 #include "base/places.h"
 #include "base/process.h"
 #include "base/str.h"
 
-/* Handled per wake-up, so that no engine starves the others or the bus. */
+/*
+ * No engine holds up the others or the bus, however much it asks for: what its messages cost the helper is added up, half
+ * of the time that passes is taken off, and who owes too much is not listened to for a while. An honest engine never
+ * comes near.
+ */
 #define MESSAGES_PER_WAKEUP 16
+#define WAKEUP_MAX (50 * USEC_PER_MSEC)
+#define DEBT_MAX (300 * USEC_PER_MSEC)
 #define STDERR_LINES_MAX 64 /* of one engine; more is noise */
 
 struct engine_proc {
@@ -29,11 +36,12 @@ struct engine_proc {
 	int pidfd, sock, err;
 	bool reaped, closed_told;
 	unsigned stderr_lines;
+	usec_t debt, debt_at;
 	const struct engine_spawn *spawn;
 	const struct engine_proc_events *events;
 	void *userdata;
 	sd_event *event;
-	sd_event_source *on_sock, *on_pidfd, *on_err, *deadline;
+	sd_event_source *on_sock, *on_pidfd, *on_err, *deadline, *pause;
 };
 
 /* ---- the real child ------------------------------------------------------------------------------------------------ */
@@ -300,6 +308,7 @@ static void tell_closed(struct engine_proc *e, const char *why)
 		return;
 	e->closed_told = true;
 	e->on_sock = sd_event_source_disable_unref(e->on_sock);
+	e->pause = sd_event_source_disable_unref(e->pause);
 	e->sock = fd_close(e->sock);
 	e->events->closed(e->userdata, why);
 }
@@ -316,37 +325,68 @@ void engine_proc_kill(struct engine_proc *e, const char *why)
 	tell_closed(e, why);
 }
 
-static int on_socket(sd_event_source *s _unused_, int fd, uint32_t revents _unused_, void *userdata)
+static int on_pause_over(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata)
 {
 	struct engine_proc *e = userdata;
 
-	for (unsigned i = 0; i < MESSAGES_PER_WAKEUP && !e->closed_told; i++) {
-		struct ipc_msg m;
-		int fds[8];
-		size_t n_fds = 0;
-		int r;
+	e->pause = sd_event_source_disable_unref(e->pause);
+	(void)sd_event_source_set_enabled(e->on_sock, SD_EVENT_ON); /* there as long as the pause is */
+	return 0;
+}
 
-		r = ipc_recv(fd, &m, fds, &n_fds);
-		if (r == -EAGAIN || r == -EINTR)
-			return 0;
-		if (r == 0 || r == -ECONNRESET) {
-			/* Without this socket it has no job. One that was told to stop may still be saying goodbye. */
-			if (!e->deadline)
-				send_kill(e);
-			tell_closed(e, "closed its control socket");
-			return 0;
-		}
-		if (r > 0)
-			for (size_t k = 0; k < n_fds; k++)
-				fd_close(fds[k]);
-		if (r < 0 || n_fds > 0) {
-			engine_proc_kill(e, "sent a malformed message");
-			return 0;
-		}
-		r = e->events->message(e->userdata, &m);
-		if (r < 0)
-			engine_proc_kill(e, "sent a request that is not allowed at this point");
+/* Since `began` the helper worked for this engine. */
+static void account(struct engine_proc *e, usec_t began)
+{
+	usec_t now = clock_boottime(), forgiven = (now - e->debt_at) / 2;
+
+	e->debt = (e->debt > forgiven ? e->debt - forgiven : 0) + (now - began);
+	e->debt_at = now;
+	if (e->closed_told || e->debt < DEBT_MAX)
+		return;
+	if (sd_event_add_time_relative(e->event, &e->pause, CLOCK_BOOTTIME, e->debt, 0, on_pause_over, e) >= 0)
+		(void)sd_event_source_set_enabled(e->on_sock, SD_EVENT_OFF); /* cannot fail on a live source */
+}
+
+/* One message. False: no more for now. */
+static bool handle_message(struct engine_proc *e)
+{
+	struct ipc_msg m;
+	int fds[8];
+	size_t n_fds = 0;
+	int r;
+
+	r = ipc_recv(e->sock, &m, fds, &n_fds);
+	if (r == -EAGAIN || r == -EINTR)
+		return false;
+	if (r == 0 || r == -ECONNRESET) {
+		/* Without this socket it has no job. One that was told to stop may still be saying goodbye. */
+		if (!e->deadline)
+			send_kill(e);
+		tell_closed(e, "closed its control socket");
+		return false;
 	}
+	if (r > 0)
+		for (size_t k = 0; k < n_fds; k++)
+			fd_close(fds[k]);
+	if (r < 0 || n_fds > 0) {
+		engine_proc_kill(e, "sent a malformed message");
+		return false;
+	}
+	r = e->events->message(e->userdata, &m);
+	if (r < 0)
+		engine_proc_kill(e, "sent a request that is not allowed at this point");
+	return !e->closed_told;
+}
+
+static int on_socket(sd_event_source *s _unused_, int fd _unused_, uint32_t revents _unused_, void *userdata)
+{
+	struct engine_proc *e = userdata;
+	usec_t began = clock_boottime();
+	unsigned n = 0;
+
+	while (n++ < MESSAGES_PER_WAKEUP && handle_message(e) && clock_boottime() - began < WAKEUP_MAX)
+		;
+	account(e, began);
 	return 0;
 }
 
@@ -460,6 +500,7 @@ struct engine_proc *engine_proc_free(struct engine_proc *e)
 	sd_event_source_disable_unref(e->on_pidfd);
 	sd_event_source_disable_unref(e->on_err);
 	sd_event_source_disable_unref(e->deadline);
+	sd_event_source_disable_unref(e->pause);
 	if (!e->reaped) {
 		send_kill(e);
 		(void)process_wait(e->pid); /* reaping; how it ended is of no interest here */

@@ -237,7 +237,7 @@ static int on_socket(struct tunnel *t, const struct ipc_msg *msg)
 	/* A new try means that the old connection is over, whatever the engine says about it. */
 	if (t->monitor.phase == MONITOR_PHASE_APPLIED)
 		tunnel_engine_lost(t, "the engine starts a new try");
-	if (t->monitor.phase == MONITOR_PHASE_SOCKET && tunnelnet_close_transport(t->net, &error) < 0)
+	if (t->monitor.phase != MONITOR_PHASE_IDLE && tunnelnet_close_transport(t->net, &error) < 0)
 		log_tunnel_warning(t, "%s", error ? error : "cannot close the opening to the old server");
 	t->monitor.phase = MONITOR_PHASE_IDLE;
 	t->monitor.request = *req;

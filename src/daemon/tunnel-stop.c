@@ -9,6 +9,7 @@
 #include "base/bus-api.h"
 #include "base/fd.h"
 #include "base/str.h"
+#include "daemon/tunnel-watch.h"
 #include "daemon/tunnel.h"
 
 #define GOODBYE USEC_PER_SEC /* for the engine's exit notification */
@@ -29,6 +30,7 @@ void tunnel_stop_done(struct tunnel *t)
 /* Everything of the tunnel is out of the kernel. */
 static void forget_kernel(struct tunnel *t)
 {
+	tunnel_watch_stop(t);
 	t->net = tunnelnet_free(t->net);
 	t->in_kernel = false;
 	t->was_connected = false;
@@ -208,6 +210,7 @@ void tunnel_stop_watch(struct tunnel *t)
 	size_t n = 0;
 	int r;
 
+	tunnel_watch_start(t); /* of the namespace's own lock */
 	if (tunnel_processes(t, &inside, &n) < 0)
 		n = 0;
 	t->watches = calloc(n + 1, sizeof(*t->watches));

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/str.h"
+#include "daemon/tunnel-watch.h"
 
 #define BACKOFF_MIN (100 * USEC_PER_MSEC)
 #define BACKOFF_MAX (30 * USEC_PER_SEC)
@@ -116,6 +117,7 @@ struct tunnel *tunnel_free(struct tunnel *t)
 	monitor_done(&t->monitor);
 	engine_proc_free(t->engine);
 	fd_close(t->tun_fd);
+	tunnel_watch_stop(t);
 	tunnelnet_free(t->net);
 	forget_inputs(t);
 	free(t->last_error);
@@ -357,6 +359,10 @@ static void launch(struct tunnel *t)
 	char *error = NULL;
 	int r;
 
+	if (t->engine) { /* the last one is ended but not reaped yet: `up` came quickly */
+		schedule_engine(t);
+		return;
+	}
 	r = start_engine(t, &error);
 	if (r >= 0)
 		return;
@@ -376,10 +382,7 @@ static int on_restart_timer(sd_event_source *s _unused_, uint64_t usec _unused_,
 	t->restart_timer = sd_event_source_disable_unref(t->restart_timer);
 	if (!wants_engine(t))
 		return 0;
-	if (t->engine) /* the old one is not reaped yet */
-		schedule_engine(t);
-	else
-		launch(t);
+	launch(t);
 	return 0;
 }
 
@@ -452,7 +455,10 @@ static int build(struct tunnel *t, char **ret_error)
 			return r;
 	}
 	t->in_kernel = true;
-	return tunnelnet_prepare(t->net, ret_error);
+	r = tunnelnet_prepare(t->net, ret_error);
+	if (r >= 0)
+		tunnel_watch_start(t);
+	return r;
 }
 
 static void prepare(struct tunnel *t)
@@ -488,6 +494,8 @@ static void hold(struct tunnel *t)
 	t->in_kernel = true;
 	if (tunnelnet_prepare(t->net, &error) < 0)
 		log_tunnel_error(t, "%s", error ? error : "the lock cannot be completed");
+	else
+		tunnel_watch_start(t);
 }
 
 bool tunnel_event(struct tunnel *t, enum tunnel_event event, const char *cause)

@@ -53,6 +53,11 @@ struct tunnel {
 	struct engine_proc *engine;
 	struct monitor monitor;
 
+	/* tunnel-watch.c */
+	sd_event_source *watch, *watch_timer;
+	usec_t watch_wait, watch_repaired;
+	bool watch_failed;
+
 	/* going on */
 	bool was_connected; /* since the last `up` */
 	unsigned early_deaths; /* engines that ended before HELLO, in a row */

@@ -2,10 +2,12 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/bus-api.h"
+#include "base/clock.h"
 #include "base/process.h"
 #include "world.h"
 
@@ -546,4 +548,108 @@ Test(tunnel, plan_and_names)
 	cr_assert_eq(manager_names(world.manager, &names), 0);
 	cr_assert_eq(strv_len(names), 1);
 	cr_assert_str_eq(names[0], "home");
+}
+
+static bool is_put_back(void *unused _unused_)
+{
+	return net.locked;
+}
+
+Test(tunnel, a_lock_that_somebody_removed_comes_back)
+{
+	up_and_connect(play_good);
+	run_for(200 * USEC_PER_MSEC);
+	for (int i = 0; i < 4; i++) {
+		usec_t began = clock_boottime();
+
+		net.locked = false; /* nft flush ruleset */
+		cr_assert_eq(eventfd_write(net.watch, 1), 0);
+		cr_assert(run_until(is_put_back, NULL, 2));
+		cr_assert_lt(clock_boottime() - began, USEC_PER_SEC);
+	}
+	/* When it fails it is tried again. */
+	net.locked = false;
+	net.reassert_error = -EAGAIN;
+	cr_assert_eq(eventfd_write(net.watch, 1), 0);
+	run_for(USEC_PER_SEC);
+	net.reassert_error = 0;
+	cr_assert(run_until(is_put_back, NULL, 2));
+	cr_assert_eq(home()->state, TUNNEL_STATE_CONNECTED);
+	cr_assert_str_empty(down_and_wait(false).name);
+	cr_assert_null(home()->watch);
+}
+
+Test(tunnel, without_a_watch_it_works_all_the_same)
+{
+	world_begin(play_good);
+	net.watch_error = -EMFILE;
+	cr_assert_str_empty(up_and_wait().name);
+	cr_assert(run_until_state(home(), TUNNEL_STATE_CONNECTED));
+	cr_assert_str_empty(down_and_wait(false).name);
+}
+
+static int play_late_failure(int sock, unsigned n)
+{
+	play_connect(sock);
+	if (n == 1)
+		say_failed(sock, FAIL_AUTH, "the server does not know you any more");
+	return play_wait(sock);
+}
+
+/* `up` comes between the end of an engine and its reaping: there is never a second one beside it. */
+Test(tunnel, up_right_after_the_engine_gave_up)
+{
+	struct reply r = { 0 };
+	struct up_options options = { .auth_fd = -EBADF };
+
+	world_begin(play_late_failure);
+	cr_assert_str_empty(up_and_wait().name);
+	while (home()->state != TUNNEL_STATE_FAILED)
+		cr_assert_geq(sd_event_run(world.event, USEC_PER_SEC), 0);
+	cr_assert_not_null(home()->engine, "the test came too late");
+	tunnel_up(home(), &options, on_reply, &r);
+	cr_assert(r.done);
+	cr_assert_str_empty(r.name, "%s: %s", r.name, r.text);
+	cr_assert(run_until_state(home(), TUNNEL_STATE_CONNECTED));
+	cr_assert_eq(world.starts, 2);
+	run_for(300 * USEC_PER_MSEC);
+	cr_assert_eq(home()->state, TUNNEL_STATE_CONNECTED);
+	cr_assert_str_empty(down_and_wait(false).name);
+}
+
+static _noreturn_ void flood(int sock)
+{
+	struct ipc_msg m = { .type = IPC_REQ_SETTINGS };
+
+	m.req_settings.settings = good_settings();
+	for (;;)
+		say(sock, &m);
+}
+
+static int play_flood(int sock, unsigned n _unused_)
+{
+	play_connect(sock);
+	flood(sock);
+}
+
+static int count_ticks(sd_event_source *s, uint64_t usec _unused_, void *userdata)
+{
+	++*(unsigned *)userdata;
+	cr_assert_geq(sd_event_source_set_time_relative(s, 10 * USEC_PER_MSEC), 0);
+	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
+/* A compromised engine may deny its own tunnel, not the helper. */
+Test(tunnel, a_flood_of_messages_does_not_hold_up_the_rest)
+{
+	sd_event_source *s = NULL;
+	unsigned ticks = 0;
+
+	up_and_connect(play_flood);
+	net.slow = 20 * USEC_PER_MSEC; /* what the kernel and nftables take */
+	cr_assert_geq(sd_event_add_time_relative(world.event, &s, CLOCK_BOOTTIME, 0, 1, count_ticks, &ticks), 0);
+	run_for(2 * USEC_PER_SEC);
+	cr_assert_geq(ticks, 15, "only %u turns in two seconds", ticks);
+	sd_event_source_disable_unref(s);
+	cr_assert_str_empty(down_and_wait(false).name);
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -110,6 +111,7 @@ int tunnelnet_open_tun(struct tunnelnet *n _unused_, int *ret_fd, unsigned *ret_
 int tunnelnet_connect(struct tunnelnet *n _unused_, const struct settings *settings, char **ret_error)
 {
 	note("connect");
+	(void)usleep((useconds_t)net.slow);
 	if (net.connect_error < 0) {
 		*ret_error = strdup("the address is taken");
 		return net.connect_error;
@@ -180,6 +182,32 @@ int tunnelnet_print_plan(struct tunnelnet *n _unused_, const struct profile *p, 
 {
 	fprintf(f, "plan of %s\n", p->name);
 	return 0;
+}
+
+int tunnelnet_watch_fd(struct tunnelnet *n _unused_)
+{
+	if (net.watch_error < 0)
+		return net.watch_error;
+	if (net.watch <= 0)
+		net.watch = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return net.watch;
+}
+
+int tunnelnet_reassert(struct tunnelnet *n _unused_, char **ret_done, char **ret_error)
+{
+	eventfd_t v;
+
+	note("reassert");
+	(void)eventfd_read(net.watch, &v); /* empty is fine */
+	if (net.reassert_error < 0) {
+		*ret_error = strdup("the lock cannot be set");
+		return net.reassert_error;
+	}
+	if (net.locked)
+		return 0;
+	net.locked = true;
+	*ret_done = strdup("lock-outer");
+	return 1;
 }
 
 int tunnelnet_list(char ***ret)

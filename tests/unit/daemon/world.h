@@ -24,6 +24,8 @@ extern struct fake_net {
 	bool journal; /* tunnelnet_list() names "home" */
 	/* what it will do */
 	int prepare_error, tun_error, transport_error, connect_error, teardown_error;
+	usec_t slow; /* connect takes so long */
+	int watch, watch_error, reassert_error; /* eventfd: somebody changed the firewall */
 	unsigned n_inside; /* programs in the namespace */
 	pid_t inside[4];
 	/* what was done, in order: "prepare,tun,transport,connect,..." */
