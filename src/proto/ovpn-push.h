@@ -18,7 +18,7 @@ struct ovpn_routes {
 	struct inprefix v[SETTINGS_ROUTES_MAX]; /* masked, no duplicates */
 	unsigned n;
 	unsigned n_lost;    /* did not fit */
-	unsigned whole;     /* bits of ovpn-push.c: default routes and halves of them */
+	unsigned whole;     /* bits of ovpn-push-routes.c: default routes and halves of them */
 };
 
 /* One `dns server n …`. */
