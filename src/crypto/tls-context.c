@@ -111,7 +111,7 @@ static int set_lists(SSL_CTX *ctx, const struct tls_params *p, char **ret_error)
 {
 	static const char default_ciphers[] = "DEFAULT:!EXP:!LOW:!MEDIUM:!kRSA:!kDH:!kECDH:!DSS";
 	_cleanup_(freep) char *ciphers = NULL, *suites = NULL;
-	const char *fallback = NULL;
+	const char *fallback = NULL, *groups = p->groups;
 	int r;
 
 	r = set_security_level(ctx, p->cert_profile, &fallback, ret_error);
@@ -133,7 +133,10 @@ static int set_lists(SSL_CTX *ctx, const struct tls_params *p, char **ret_error)
 			return tls_context_error(ret_error,
 					    "`tls-ciphersuites` names a suite that this OpenSSL does not have; remove or correct it");
 	}
-	if (p->groups && SSL_CTX_set1_groups_list(ctx, p->groups) != 1)
+	/* Suite B knows two curves; OpenSSL 3.5 would otherwise offer key shares of groups that it then refuses itself. */
+	if (!groups && fallback)
+		groups = "P-256:P-384";
+	if (groups && SSL_CTX_set1_groups_list(ctx, groups) != 1)
 		return tls_context_error(ret_error,
 				    "`tls-groups` names a group that this OpenSSL does not have; remove or correct it");
 	return 0;
