@@ -115,5 +115,5 @@ struct proto_params {
 	void *userdata;
 };
 
-/* proto/ovpn-client.c. 0, -ENOMEM, or -EINVAL with a malloc'ed sentence. */
+/* proto/ovpn-client-new.c. 0, -ENOMEM, or -EINVAL with a malloc'ed sentence. */
 int ovpn_client_new(struct proto **ret, const struct proto_params *params, char **ret_error);
