@@ -10,7 +10,7 @@ git -C "$top" rev-parse HEAD >/dev/null 2>&1 || { echo "1..0 # SKIP not a git ch
 
 if [ "${NSVPN_FRESH_INSIDE:-}" != 1 ]; then
   root=$(mktemp -d /var/tmp/nsvpn-fresh.XXXXXX) || exit 1
-  trap 'rm -rf --one-file-system "$root"' EXIT
+  trap 'rm -rf --one-file-system "$root" "$root.log"' EXIT
   NSVPN_FRESH_INSIDE=1 FRESH_ROOT=$root unshare --mount --pid --fork --mount-proc --kill-child --propagation private "$(readlink -f "$0")"
   exit $?
 fi
@@ -18,15 +18,16 @@ root=$FRESH_ROOT
 n=0 bad=0
 result() { # STATUS DESCRIPTION
   n=$((n + 1))
-  if [ "$1" = 0 ]; then echo "ok $n - $2"; else bad=1; sed 's/^/#   /' "$root.log" | tail -n 60; echo "not ok $n - $2"; fi
+  if [ "$1" = 0 ]; then echo "ok $n - $2"; else bad=1; sed 's/^/#   /' "$log" | tail -n 60; echo "not ok $n - $2"; fi
 }
 # Where packages come from is this machine's own setting.
 mirror=$(awk '$1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /^(https?|file):/) { print $i; exit } }' /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null)
 [ -n "$mirror" ] || mirror=$(awk '$1 == "URIs:" { print $2; exit }' /etc/apt/sources.list.d/*.sources 2>/dev/null)
 mount -t tmpfs -o size=6g tmpfs "$root" || exit 1
 trap 'rm -f "$root.log"' EXIT
+log=$root.log
 # shellcheck disable=SC2086
-debootstrap --variant=minbase --include=git,make,sudo,ca-certificates bookworm "$root" $mirror >"$root.log" 2>&1
+debootstrap --variant=minbase --include=git,make,sudo,ca-certificates bookworm "$root" $mirror >"$log" 2>&1
 result $? "debootstrap of Debian 12 with git, make and sudo"
 [ $bad = 0 ] || { echo "1..$n"; exit 1; }
 for d in apt/apt.conf.d apt/sources.list apt/sources.list.d apt/trusted.gpg.d apt/auth.conf.d ssl/certs; do
@@ -37,21 +38,25 @@ cp -L /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null
 cp -L /etc/hosts "$root/etc/hosts" 2>/dev/null
 for f in proc sys dev; do mount --rbind /$f "$root/$f"; done
 mount -t tmpfs tmpfs "$root/run"
-git clone -q "$top" "$root/srv/nsvpn" >"$root.log" 2>&1
+git clone -q "$top" "$root/srv/nsvpn" >"$log" 2>&1
 result $? "git clone"
+# The new root becomes the real one of this mount namespace (a chroot would not do: nothing could be pivoted inside it).
+mkdir -p "$root/old"
+: >"$root/log"
+cd "$root" && pivot_root . old && cd /srv/nsvpn && umount -l /old || { echo "not ok $((n + 1)) - the new root"; exit 1; }
+trap - EXIT
+log=/log
 in_root() {
   env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb LANG=C.UTF-8 NSVPN_FRESH=1 \
     NSVPN_REKEY_SECONDS=30 NSVPN_STOP_SECONDS=3 NSVPN_DEAD_SECONDS=3 NSVPN_DOWN_SECONDS=3 FUZZ_TIME=5 \
-    ${http_proxy:+http_proxy=$http_proxy} ${https_proxy:+https_proxy=$https_proxy} \
-    unshare --root="$root" --wd=/srv/nsvpn "$@"
+    ${http_proxy:+http_proxy=$http_proxy} ${https_proxy:+https_proxy=$https_proxy} "$@"
 }
-# The lab inside makes mounts private, for which the root must be a mount point: it is (the tmpfs).
-in_root sudo make demo >"$root.log" 2>&1
+in_root sudo make demo >"$log" 2>&1
 result $? "sudo make demo"
-sed 's/^/#   /' "$root.log" | tail -n 40
-in_root sudo --preserve-env=NSVPN_FRESH,NSVPN_REKEY_SECONDS,NSVPN_STOP_SECONDS,NSVPN_DEAD_SECONDS,NSVPN_DOWN_SECONDS,FUZZ_TIME make check >"$root.log" 2>&1
+sed 's/^/#   /' "$log" | tail -n 40
+in_root sudo --preserve-env=NSVPN_FRESH,NSVPN_REKEY_SECONDS,NSVPN_STOP_SECONDS,NSVPN_DEAD_SECONDS,NSVPN_DOWN_SECONDS,FUZZ_TIME make check >"$log" 2>&1
 rc=$?
 result $rc "sudo make check"
-grep -E 'passed|failed|not ok|SKIP' "$root.log" | tail -n 80 | sed 's/^/#   /'
+grep -E 'passed|failed|not ok|SKIP' "$log" | tail -n 80 | sed 's/^/#   /'
 echo "1..$n"
 exit $bad
