@@ -101,7 +101,7 @@ static int set_security_level(SSL_CTX *ctx, const char *profile, const char **re
 			level = (int)i;
 	if (level < 0)
 		return tls_context_error(ret_error,
-				    "`tls-cert-profile` is not one of insecure, legacy, preferred, suiteb; correct it");
+					 "`tls-cert-profile` is not one of insecure, legacy, preferred, suiteb; correct it");
 	SSL_CTX_set_security_level(ctx, level);
 	*ret_ciphers = level == 3 ? "SUITEB128" : NULL;
 	return 0;
@@ -131,14 +131,14 @@ static int set_lists(SSL_CTX *ctx, const struct tls_params *p, char **ret_error)
 			return r;
 		if (SSL_CTX_set_ciphersuites(ctx, suites) != 1)
 			return tls_context_error(ret_error,
-					    "`tls-ciphersuites` names a suite that this OpenSSL does not have; remove or correct it");
+						 "`tls-ciphersuites` names a suite that this OpenSSL does not have; remove or correct it");
 	}
 	/* Suite B knows two curves; OpenSSL 3.5 would otherwise offer key shares of groups that it then refuses itself. */
 	if (!groups && fallback)
 		groups = "P-256:P-384";
 	if (groups && SSL_CTX_set1_groups_list(ctx, groups) != 1)
 		return tls_context_error(ret_error,
-				    "`tls-groups` names a group that this OpenSSL does not have; remove or correct it");
+					 "`tls-groups` names a group that this OpenSSL does not have; remove or correct it");
 	return 0;
 }
 
@@ -148,7 +148,7 @@ static int set_versions(SSL_CTX *ctx, const struct tls_params *p, char **ret_err
 
 	if (max && max < min)
 		return tls_context_error(ret_error,
-				    "`tls-version-max` is below `tls-version-min` (1.2 where it is not given); correct one of them");
+					 "`tls-version-max` is below `tls-version-min` (1.2 where it is not given); correct one of them");
 	if (SSL_CTX_set_min_proto_version(ctx, min) != 1 || SSL_CTX_set_max_proto_version(ctx, max) != 1)
 		return tls_context_error(ret_error, "`tls-version-min` or `tls-version-max` is not a version that OpenSSL knows");
 	return 0;
@@ -201,13 +201,13 @@ static int load_ca(SSL_CTX *ctx, const struct tls_params *p, STACK_OF(X509) *fro
 			return r;
 		if (r < 0)
 			return tls_context_error(ret_error, "`ca` holds %s certificate (PEM); copy it again from its source",
-					    r == -ENOENT ? "no" : "a damaged");
+						 r == -ENOENT ? "no" : "a damaged");
 		r = add_anchors(ctx, certs, ret_error);
 	} else if (from_p12 && sk_X509_num(from_p12) > 0) {
 		r = add_anchors(ctx, from_p12, ret_error);
 	} else {
 		return tls_context_error(ret_error,
-				    "the profile has no `ca`, so no server could be told from an impostor; add the provider's ca");
+					 "the profile has no `ca`, so no server could be told from an impostor; add the provider's ca");
 	}
 	if (r < 0)
 		return r;

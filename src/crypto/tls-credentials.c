@@ -29,7 +29,7 @@ static int use_pair(SSL_CTX *ctx, X509 *cert, EVP_PKEY *key, const char *what, c
 		return tls_context_error(ret_error, "the client certificate in %s cannot be used: %s", what, tls_context_why());
 	if (SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1)
 		return tls_context_error(ret_error, "the client certificate and the private key in %s do not belong together",
-				    what);
+					 what);
 	return 0;
 }
 
@@ -38,7 +38,7 @@ static int add_chain(SSL_CTX *ctx, STACK_OF(X509) *certs, char **ret_error)
 	for (int i = 0; i < sk_X509_num(certs); i++)
 		if (SSL_CTX_add1_chain_cert(ctx, sk_X509_value(certs, i)) != 1)
 			return tls_context_error(ret_error, "a certificate of the client's chain cannot be used: %s",
-					    tls_context_why());
+						 tls_context_why());
 	return 0;
 }
 
@@ -72,7 +72,7 @@ static int load_pem_pair(SSL_CTX *ctx, const struct tls_params *p, char **ret_er
 
 	if (!p->cert || !p->key)
 		return tls_context_error(ret_error, "the profile has `%s` but no `%s`; a client certificate needs both",
-				    p->cert ? "cert" : "key", p->cert ? "key" : "cert");
+					 p->cert ? "cert" : "key", p->cert ? "key" : "cert");
 	r = x509_load_pem(p->cert, 0, &certs);
 	if (r == -ENOMEM)
 		return r;
@@ -89,7 +89,7 @@ static int load_pem_pair(SSL_CTX *ctx, const struct tls_params *p, char **ret_er
 
 		if (encrypted && !p->key_password)
 			return tls_context_error(ret_error,
-					    "the private key in `key` is encrypted; give its password (askpass) or an unencrypted key");
+						 "the private key in `key` is encrypted; give its password (askpass) or an unencrypted key");
 		if (encrypted)
 			return tls_context_error(ret_error, "the private key in `key` does not open with the password given");
 		return tls_context_error(ret_error, "`key` holds no readable private key (PEM); copy it again from its source");
@@ -210,8 +210,8 @@ static int load_pkcs12(SSL_CTX *ctx, const struct tls_params *p, STACK_OF(X509) 
 		return r;
 	if (r < 0)
 		return tls_context_error(ret_error, r == -EBADMSG ?
-					    "`pkcs12` is not a readable PKCS#12 file; copy it again from its source" :
-					    "`pkcs12` does not open with the password given, or uses a cipher that OpenSSL no longer has");
+					 "`pkcs12` is not a readable PKCS#12 file; copy it again from its source" :
+					 "`pkcs12` does not open with the password given, or uses a cipher that OpenSSL no longer has");
 	if (!key || !cert)
 		return tls_context_error(ret_error, "`pkcs12` lacks the client's certificate or private key");
 	r = use_pair(ctx, cert, key, "`pkcs12`", ret_error);

@@ -110,14 +110,14 @@ static void explain_time(struct tls *t, enum tls_fail fail, const X509 *cert, co
 	ASN1_TIME_free(asn);
 	if (fail == TLS_FAIL_EXPIRED)
 		tls_reason_set(t, fail,
-			 "the %s \"%s\" expired on %s (this machine's clock says %s): its operator must renew it, unless the clock is wrong",
-			 leaf ? "server's certificate" : "certificate authority", subject,
-			 x509_time_format(X509_get0_notAfter(cert), date, sizeof(date)), now);
+			       "the %s \"%s\" expired on %s (this machine's clock says %s): its operator must renew it, unless the clock is wrong",
+			       leaf ? "server's certificate" : "certificate authority", subject,
+			       x509_time_format(X509_get0_notAfter(cert), date, sizeof(date)), now);
 	else
 		tls_reason_set(t, fail,
-			 "the %s \"%s\" is valid only from %s on, and this machine's clock says %s: set the clock",
-			 leaf ? "server's certificate" : "certificate authority", subject,
-			 x509_time_format(X509_get0_notBefore(cert), date, sizeof(date)), now);
+			       "the %s \"%s\" is valid only from %s on, and this machine's clock says %s: set the clock",
+			       leaf ? "server's certificate" : "certificate authority", subject,
+			       x509_time_format(X509_get0_notBefore(cert), date, sizeof(date)), now);
 }
 
 static void explain_verify(struct tls *t, X509_STORE_CTX *sctx, int error)
@@ -136,8 +136,8 @@ static void explain_verify(struct tls *t, X509_STORE_CTX *sctx, int error)
 	switch (fail) {
 	case TLS_FAIL_CA:
 		tls_reason_set(t, fail,
-			 "the server's certificate \"%s\" comes from the authority \"%s\", which the `ca` of this profile does not vouch for: wrong `ca`, wrong server, or somebody in between",
-			 leaf_name, issuer);
+			       "the server's certificate \"%s\" comes from the authority \"%s\", which the `ca` of this profile does not vouch for: wrong `ca`, wrong server, or somebody in between",
+			       leaf_name, issuer);
 		return;
 	case TLS_FAIL_EXPIRED:
 	case TLS_FAIL_NOT_YET_VALID:
@@ -148,20 +148,20 @@ static void explain_verify(struct tls *t, X509_STORE_CTX *sctx, int error)
 		break;
 	case TLS_FAIL_PURPOSE:
 		tls_reason_set(t, fail,
-			 "the other side showed \"%s\", which is not a server's certificate (its extended key usage lacks serverAuth): a client may be posing as the server",
-			 name);
+			       "the other side showed \"%s\", which is not a server's certificate (its extended key usage lacks serverAuth): a client may be posing as the server",
+			       name);
 		return;
 	case TLS_FAIL_REVOKED:
 		tls_reason_set(t, fail, "the server's certificate \"%s\" was revoked (by the list in `crl-verify`)", name);
 		return;
 	case TLS_FAIL_CRL:
 		tls_reason_set(t, fail, "the revocation list in `crl-verify` cannot be used for \"%s\": %s; get a current one",
-			 name, why);
+			       name, why);
 		return;
 	case TLS_FAIL_WEAK:
 		tls_reason_set(t, fail,
-			 "the certificate \"%s\" is too weak (%s); `tls-cert-profile insecure` would accept it, at your own risk",
-			 name, why);
+			       "the certificate \"%s\" is too weak (%s); `tls-cert-profile insecure` would accept it, at your own risk",
+			       name, why);
 		return;
 	case TLS_FAIL_NONE:
 	case TLS_FAIL_CONFIG:
@@ -192,15 +192,15 @@ static bool check_leaf(struct tls *t, X509 *leaf)
 		r = x509_check_server(leaf, &why);
 	if (r < 0) {
 		tls_reason_set(t, r == -ENOMEM ? TLS_FAIL_MEMORY : TLS_FAIL_PURPOSE,
-			 "the server's certificate \"%s\" fails `remote-cert-tls server`: %s", name,
-			 why ? why : "out of memory");
+			       "the server's certificate \"%s\" fails `remote-cert-tls server`: %s", name,
+			       why ? why : "out of memory");
 		return false;
 	}
 	r = x509_check_name(leaf, c->check, c->name, &why);
 	if (r < 0) {
 		tls_reason_set(t, r == -ENOMEM ? TLS_FAIL_MEMORY : TLS_FAIL_NAME,
-			 "the server's certificate \"%s\" fails `verify-x509-name`: %s", name,
-			 why ? why : "out of memory");
+			       "the server's certificate \"%s\" fails `verify-x509-name`: %s", name,
+			       why ? why : "out of memory");
 		return false;
 	}
 	return true;
@@ -279,12 +279,12 @@ void tls_reason_from_openssl(struct tls *t)
 			if (alert_texts[i].alert == t->alert)
 				tls_reason_set(t, alert_texts[i].fail, "%s", alert_texts[i].text);
 		tls_reason_set(t, TLS_FAIL_ALERT, "the server ended TLS with the alert \"%s\"",
-			 SSL_alert_desc_string_long(t->alert));
+			       SSL_alert_desc_string_long(t->alert));
 	} else if (reason == SSL_R_UNSUPPORTED_PROTOCOL || reason == SSL_R_WRONG_SSL_VERSION ||
 		   reason == SSL_R_VERSION_TOO_LOW || reason == SSL_R_VERSION_TOO_HIGH) {
 		tls_reason_set(t, TLS_FAIL_VERSION,
-			 "the server speaks none of the TLS versions that this profile allows (%s); see `tls-version-min` and `tls-version-max`",
-			 words ? words : "unknown");
+			       "the server speaks none of the TLS versions that this profile allows (%s); see `tls-version-min` and `tls-version-max`",
+			       words ? words : "unknown");
 	} else if (ERR_GET_LIB(e) == ERR_LIB_SSL && reason == ERR_R_MALLOC_FAILURE) {
 		tls_reason_set(t, TLS_FAIL_MEMORY, "out of memory in TLS");
 	} else {

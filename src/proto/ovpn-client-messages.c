@@ -164,7 +164,7 @@ static void on_auth_failed(struct ovpn_client *c, const struct ovpn_message *m, 
 		(void)snprintf(text, sizeof(text), "%s cannot check the login at the moment%s%s", name, told ? ": " : "",
 			       told ? why : "");
 		ovpn_client_fail_full(c, FAIL_SERVER, m->advance == OVPN_ADVANCE_NO ? PROTO_ADVICE_SAME : PROTO_ADVICE_RETRY,
-			  m->backoff * USEC_PER_SEC, text);
+				      m->backoff * USEC_PER_SEC, text);
 		return;
 	}
 	if (c->token) {
@@ -175,19 +175,19 @@ static void on_auth_failed(struct ovpn_client *c, const struct ovpn_message *m, 
 	if (str_has_prefix(m->text, "Data channel cipher negotiation failed")) {
 		/* Servers have no other message for it; the login was fine. */
 		ovpn_client_fail(c, FAIL_NEGOTIATION, ovpn_client_advice(c),
-		     "%s and this profile have no data cipher in common; nsvpn has AES-256-GCM, AES-192-GCM, AES-128-GCM and CHACHA20-POLY1305: add one to the server's `data-ciphers`",
-		     name);
+				 "%s and this profile have no data cipher in common; nsvpn has AES-256-GCM, AES-192-GCM, AES-128-GCM and CHACHA20-POLY1305: add one to the server's `data-ciphers`",
+				 name);
 		return;
 	}
 	if (c->options->auth_retry == AUTH_RETRY_NOINTERACT)
 		advice = PROTO_ADVICE_RETRY;
 	if (m->challenge)
 		ovpn_client_fail(c, FAIL_AUTH, advice, "%s asks a question that nsvpn cannot answer (dynamic challenge)%s%s%s", name,
-		     told ? ": \"" : "", told ? why : "", told ? "\"" : "");
+				 told ? ": \"" : "", told ? why : "", told ? "\"" : "");
 	else
 		ovpn_client_fail(c, FAIL_AUTH, advice, "%s refused %s%s%s; check %s", name,
-		     c->options->auth_user_pass ? "the user name or password" : "the login", told ? ": " : "",
-		     told ? why : "", c->options->auth_user_pass ? "both" : "the profile's certificate");
+				 c->options->auth_user_pass ? "the user name or password" : "the login", told ? ": " : "",
+				 told ? why : "", c->options->auth_user_pass ? "both" : "the profile's certificate");
 }
 
 static void on_auth_pending(struct ovpn_client *c, const struct ovpn_message *m, usec_t now)
@@ -209,8 +209,8 @@ static void on_restart(struct ovpn_client *c, const struct ovpn_message *m, usec
 	char name[OVPN_CLIENT_SERVER_MAX];
 
 	ovpn_client_fail(c, FAIL_SERVER, m->next_remote ? PROTO_ADVICE_RETRY : PROTO_ADVICE_SAME,
-	     "%s asks for a new connection (RESTART)%s%s", ovpn_client_server(c, name, sizeof(name)), told ? ": " : "",
-	     told ? why : "");
+			 "%s asks for a new connection (RESTART)%s%s", ovpn_client_server(c, name, sizeof(name)), told ? ": " : "",
+			 told ? why : "");
 }
 
 static void on_halt(struct ovpn_client *c, const struct ovpn_message *m, usec_t now _unused_)
@@ -220,7 +220,7 @@ static void on_halt(struct ovpn_client *c, const struct ovpn_message *m, usec_t 
 	char name[OVPN_CLIENT_SERVER_MAX];
 
 	ovpn_client_fail(c, FAIL_SERVER, PROTO_ADVICE_GIVE_UP, "%s sends this client away (HALT)%s%s",
-	     ovpn_client_server(c, name, sizeof(name)), told ? ": " : "", told ? why : "");
+			 ovpn_client_server(c, name, sizeof(name)), told ? ": " : "", told ? why : "");
 }
 
 void ovpn_client_on_exit(struct ovpn_client *c)
@@ -228,7 +228,7 @@ void ovpn_client_on_exit(struct ovpn_client *c)
 	char name[OVPN_CLIENT_SERVER_MAX];
 
 	ovpn_client_fail(c, FAIL_SERVER, PROTO_ADVICE_SAME, "%s said goodbye (it stops or restarts); connecting again",
-	     ovpn_client_server(c, name, sizeof(name)));
+			 ovpn_client_server(c, name, sizeof(name)));
 }
 
 static void on_info(struct ovpn_client *c, const struct ovpn_message *m, usec_t now)

@@ -20,35 +20,36 @@ static void fail_stuck(struct ovpn_client *c, usec_t now)
 	(void)ovpn_client_server(c, name, sizeof(name));
 	if (!c->heard)
 		ovpn_client_fail(c, FAIL_SILENT, PROTO_ADVICE_RETRY,
-		     "no answer from %s within %llu s: the server is down, the port is wrong, a firewall is in between%s", name,
-		     seconds,
-		     c->options->wrap == CONTROL_WRAP_NONE ? "" :
-							     ", or the tls-auth or tls-crypt key of the profile is not the server's");
+				 "no answer from %s within %llu s: the server is down, the port is wrong, a firewall is in between%s", name,
+				 seconds,
+				 c->options->wrap == CONTROL_WRAP_NONE ?
+					 "" :
+					 ", or the tls-auth or tls-crypt key of the profile is not the server's");
 	else if (s->primary->state == OVPN_KEY_RESET && s->n_unwrap_failed)
 		ovpn_client_fail(c, FAIL_SILENT, PROTO_ADVICE_RETRY,
-		     "%s answers, but its packets fail the %s check: the key, its direction or `auth` differ from the server's",
-		     name, c->options->wrap == CONTROL_WRAP_TLS_AUTH ? "tls-auth" : "tls-crypt");
+				 "%s answers, but its packets fail the %s check: the key, its direction or `auth` differ from the server's",
+				 name, c->options->wrap == CONTROL_WRAP_TLS_AUTH ? "tls-auth" : "tls-crypt");
 	else if (s->primary->state == OVPN_KEY_RESET)
 		ovpn_client_fail(c, FAIL_SILENT, PROTO_ADVICE_RETRY,
-		     "something at %s answers, but not as an OpenVPN server would (waited %llu s); check address and port, and whether the server wants tls-auth or tls-crypt",
-		     name, seconds);
+				 "something at %s answers, but not as an OpenVPN server would (waited %llu s); check address and port, and whether the server wants tls-auth or tls-crypt",
+				 name, seconds);
 	else if (s->primary->state == OVPN_KEY_TLS)
 		ovpn_client_fail(c, FAIL_SILENT, PROTO_ADVICE_RETRY,
-		     "%s answered, but the TLS handshake did not finish within %llu s: it rejects us silently, or large packets get lost on the way",
-		     name, seconds);
+				 "%s answered, but the TLS handshake did not finish within %llu s: it rejects us silently, or large packets get lost on the way",
+				 name, seconds);
 	else if (s->primary->state == OVPN_KEY_EXCHANGE)
 		ovpn_client_fail(c, FAIL_SILENT, PROTO_ADVICE_RETRY,
-		     "%s finished TLS, but did not answer the key exchange within %llu s: %s", name, seconds,
-		     c->options->cert || c->options->pkcs12 ?
-			     "it may have refused our certificate; its log will say why" :
-			     "it may want a client certificate (`cert` and `key`), and the profile has none");
+				 "%s finished TLS, but did not answer the key exchange within %llu s: %s", name, seconds,
+				 c->options->cert || c->options->pkcs12 ?
+					 "it may have refused our certificate; its log will say why" :
+					 "it may want a client certificate (`cert` and `key`), and the profile has none");
 	else if (c->auth_pending)
 		ovpn_client_fail(c, FAIL_SILENT, PROTO_ADVICE_RETRY,
-		     "%s waited for something outside (a second factor, perhaps), and it did not come within %llu s", name,
-		     seconds);
+				 "%s waited for something outside (a second factor, perhaps), and it did not come within %llu s", name,
+				 seconds);
 	else
 		ovpn_client_fail(c, FAIL_SILENT, PROTO_ADVICE_RETRY,
-		     "%s let us in, but sent no settings (PUSH_REPLY) within %llu s; its log will say why", name, seconds);
+				 "%s let us in, but sent no settings (PUSH_REPLY) within %llu s; its log will say why", name, seconds);
 }
 
 static usec_t handshake_deadline(const struct ovpn_client *c)
@@ -90,8 +91,8 @@ static void tick_inactive(struct ovpn_client *c, usec_t now)
 		return;
 	if (c->traffic - c->inactive_mark < MAX(c->inactive_bytes, (uint64_t)1))
 		ovpn_client_fail(c, FAIL_TIMEOUT, PROTO_ADVICE_RETRY,
-		     "no traffic for %llu s, and the server ends connections like that (`inactive`)",
-		     in_seconds(c->inactive));
+				 "no traffic for %llu s, and the server ends connections like that (`inactive`)",
+				 in_seconds(c->inactive));
 	c->inactive_mark = c->traffic;
 	c->inactive_at = now + c->inactive;
 }
@@ -116,16 +117,16 @@ static void tick_up(struct ovpn_client *c, usec_t now)
 	(void)ovpn_client_server(c, name, sizeof(name));
 	if (timer_expired(c->last_in, c->ping_exit, now))
 		ovpn_client_fail(c, FAIL_TIMEOUT, PROTO_ADVICE_GIVE_UP,
-		     "nothing came from %s for %llu s, and `ping-exit` says to end the connection then", name,
-		     in_seconds(c->ping_exit));
+				 "nothing came from %s for %llu s, and `ping-exit` says to end the connection then", name,
+				 in_seconds(c->ping_exit));
 	else if (now >= silence_deadline(c))
 		ovpn_client_fail(c, FAIL_TIMEOUT, PROTO_ADVICE_RETRY,
-		     "nothing came from %s for %llu s: server or network is gone; connecting again", name,
-		     in_seconds(now - c->last_in));
+				 "nothing came from %s for %llu s: server or network is gone; connecting again", name,
+				 in_seconds(now - c->last_in));
 	else if (timer_expired(c->up_at, c->session_timeout, now))
 		ovpn_client_fail(c, FAIL_TIMEOUT, PROTO_ADVICE_RETRY,
-		     "the session has reached the age that the server allows (%llu s); connecting again",
-		     in_seconds(c->session_timeout));
+				 "the session has reached the age that the server allows (%llu s); connecting again",
+				 in_seconds(c->session_timeout));
 	else if (timer_expired(c->last_out, c->ping, now))
 		c->ping_due = true;
 	tick_inactive(c, now);

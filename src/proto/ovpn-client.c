@@ -33,7 +33,7 @@ static void on_authenticating(struct ovpn_client *c, usec_t now)
 	ovpn_client_info(c, now, "TLS is up: %s", tls_describe(c->session->primary->tls, text, sizeof(text)));
 	if (!c->options->remote_cert_tls_server && c->options->name_check == NAME_CHECK_NONE)
 		ovpn_client_info(c, now,
-		     "any certificate of this `ca` could pose as the server: add `remote-cert-tls server` or `verify-x509-name` to the profile");
+				 "any certificate of this `ca` could pose as the server: add `remote-cert-tls server` or `verify-x509-name` to the profile");
 }
 
 void ovpn_client_look(struct ovpn_client *c, usec_t now)
@@ -54,7 +54,7 @@ void ovpn_client_look(struct ovpn_client *c, usec_t now)
 	if (c->n_rekeys_failed_told != s->n_rekeys_failed) {
 		c->n_rekeys_failed_told = s->n_rekeys_failed;
 		ovpn_client_info(c, now, "renewing the data keys failed (%s); the old ones stay in use and it will be tried again",
-		     s->rekey_why);
+				 s->rekey_why);
 	}
 }
 
@@ -67,10 +67,10 @@ static void tell_framing(struct ovpn_client *c, usec_t now)
 		return;
 	if (c->framing.n_compressed)
 		ovpn_client_info(c, now,
-		     "the server compresses packets, which is unsafe (VORACLE), and this profile does not ask for it: they are dropped; remove `comp-lzo` or `compress` on the server");
+				 "the server compresses packets, which is unsafe (VORACLE), and this profile does not ask for it: they are dropped; remove `comp-lzo` or `compress` on the server");
 	else if (++c->n_misframed >= MISFRAMED_MAX)
 		ovpn_client_info(c, now,
-		     "the server's packets open well, but what is inside is neither IP nor a sign of life: `comp-lzo` or `compress` differs between the server and this profile; make them the same");
+				 "the server's packets open well, but what is inside is neither IP nor a sign of life: `comp-lzo` or `compress` differs between the server and this profile; make them the same");
 	else
 		return;
 	c->framing_told = true;
