@@ -375,6 +375,14 @@ static void tidy(const struct manager *m, const char *lock_path)
 	remove_folder("NSVPN_RUN", place_run());
 }
 
+/* NSVPN_RUN may name any place; a sticky /tmp is one, a folder that somebody else prepared there is not. */
+static bool folder_is_ours(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 022);
+}
+
 static int run(const struct options *o)
 {
 	_cleanup_(freep) char *socket_path = str_format("%s/nsvpnd.sock", place_run());
@@ -385,6 +393,13 @@ static int run(const struct options *o)
 	int ready_fd = o->ready_fd, r;
 
 	r = !socket_path || !lock_path ? -ENOMEM : dir_make(place_run(), 0755);
+	if (r >= 0 && !folder_is_ours(place_run())) {
+		error = str_format("the runtime folder %s belongs to another user or can be written by others; what lies there "
+				   "decides what root undoes, so use another (NSVPN_RUN) or `chown root` and `chmod 755` it",
+				   place_run());
+		report(o->ready_fd, error ? error : "no memory");
+		return EXIT_CODE_FAILED;
+	}
 	if (r >= 0)
 		r = lock = take_lock(lock_path, socket_path);
 	if (r < 0) {
