@@ -27,6 +27,7 @@
 #include "daemon/bus-server.h"
 #include "daemon/logfile.h"
 #include "daemon/manager.h"
+#include "daemon/privileges.h"
 #include "net/tunnelnet.h"
 
 #define LINGER (300 * USEC_PER_MSEC)     /* idle this long: leave */
@@ -168,6 +169,9 @@ static int clean_process(const struct options *o)
 	/* No core file and no ptrace by anybody else: credentials pass through this memory. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return -errno;
+	r = privileges_reduce();
+	if (r < 0)
+		return r;
 	return fix_environment();
 }
 

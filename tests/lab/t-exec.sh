@@ -84,6 +84,13 @@ else
   skip "an interactive shell behaves like a plain one" "tmux is not installed"
 fi
 
+# The helper from outside: net_admin, sys_admin, sys_ptrace, kill, setuid, setgid, setpcap, dac_override.
+h=/proc/$(helper_pid)
+for set in CapEff CapPrm CapBnd; do
+  is "helper: $set is its list and no more" 00000000002811e2 "$(sed -n "s/^$set:\t//p" $h/status)"
+done
+is "helper: NoNewPrivs" 1 "$(sed -n 's/^NoNewPrivs:\t//p' $h/status)"
+
 # The engine from outside.
 e=/proc/$(engine_pid)
 is "engine: CapEff" 0000000000000000 "$(sed -n 's/^CapEff:\t//p' $e/status)"
