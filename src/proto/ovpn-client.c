@@ -152,6 +152,14 @@ static ssize_t seal(struct ovpn_client *c, const uint8_t *inner, size_t len, uin
 	return n;
 }
 
+/* Solicitations and announcements are sent into every interface and get no answer anywhere. */
+static bool is_multicast(const uint8_t *inner, size_t len)
+{
+	if (len >= 20 && inner[0] >> 4 == 4)
+		return inner[16] >= 224;
+	return len >= 40 && inner[0] >> 4 == 6 && inner[24] == 0xff;
+}
+
 static ssize_t client_inner_out(struct proto *p, const uint8_t *inner, size_t len, uint8_t *out, usec_t now)
 {
 	struct ovpn_client *c = client_of(p);
@@ -163,7 +171,7 @@ static ssize_t client_inner_out(struct proto *p, const uint8_t *inner, size_t le
 	if (n > 0) {
 		c->last_out = now;
 		c->traffic += len;
-		if (!c->unanswered)
+		if (!c->unanswered && !is_multicast(inner, len))
 			c->unanswered = now;
 	}
 	return n;

@@ -35,7 +35,7 @@ struct ovpn_client {
 	/* what every packet touches */
 	struct ovpn_session *session;
 	usec_t last_in, last_out; /* authentic packet from the server; data packet to it */
-	usec_t unanswered;        /* first packet sent since then; 0: none */
+	usec_t unanswered;        /* first packet to one receiver sent since then; 0: none */
 	uint64_t traffic;         /* bytes of inner packets, both ways */
 
 	const struct ovpn_options *options;

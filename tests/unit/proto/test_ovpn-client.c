@@ -502,6 +502,27 @@ Test(ovpn_client, without_keepalive_an_idle_connection_stays)
 	cr_assert_not(sim_run(&w.sim, 3000 * USEC_PER_SEC, sim_has_failed));
 }
 
+static void send_inner(uint8_t first, size_t dst, uint8_t value)
+{
+	uint8_t ip[60] = { first }, out[60 + PROTO_OVERHEAD_MAX];
+
+	ip[dst] = value;
+	cr_assert_gt(w.sim.client->ops->inner_out(w.sim.client, ip, sizeof(ip), out, w.sim.now), 0);
+}
+
+Test(ovpn_client, without_keepalive_multicast_wants_no_answer)
+{
+	no_keepalive();
+	world_up(&w, 1);
+	w.sim.cut = true;
+	send_inner(0x60, 24, 0xff); /* a router solicitation */
+	send_inner(0x45, 16, 224);
+	send_inner(0x45, 16, 255);
+	cr_assert_not(sim_run(&w.sim, 3000 * USEC_PER_SEC, sim_has_failed));
+	send_inner(0x60, 24, 0xfd);
+	cr_assert(sim_run(&w.sim, 121 * USEC_PER_SEC, sim_has_failed));
+}
+
 Test(ovpn_client, without_keepalive_unanswered_packets_still_end_it)
 {
 	no_keepalive();
