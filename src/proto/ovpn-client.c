@@ -65,9 +65,9 @@ static void tell_framing(struct ovpn_client *c, usec_t now)
 {
 	if (c->framing_told)
 		return;
-	if (c->framing.n_compressed)
+	if (c->framing.n_compressed && !c->framing.decompress)
 		ovpn_client_info(c, now,
-				 "the server compresses packets, which is unsafe (VORACLE), and this profile does not ask for it: they are dropped; remove `comp-lzo` or `compress` on the server");
+				 "the server compresses packets, which is unsafe (VORACLE), and they are dropped: nsvpn takes only LZO, and only where the profile has `comp-lzo` or `compress`; remove the option on the server");
 	else if (++c->n_misframed >= MISFRAMED_MAX)
 		ovpn_client_info(c, now,
 				 "the server's packets open well, but what is inside is neither IP nor a sign of life: `comp-lzo` or `compress` differs between the server and this profile; make them the same");

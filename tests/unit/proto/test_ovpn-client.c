@@ -576,6 +576,32 @@ Test(ovpn_client, says_that_the_framing_differs)
 	cr_assert_eq(w.sim.n_info, 2); /* TLS is up; this */
 }
 
+/* 0x66 is LZO: refused without the option in the file, decompressed with it; then it is not refused but broken. */
+Test(ovpn_client, tells_refused_compression_from_broken)
+{
+	static const bool asked[] = { false, true };
+	uint8_t framed[40] = { 0x66, 0xff, 0xff, 0xff }, wire[300];
+
+	world_done(&w);
+	for (size_t k = 0; k < ARRAY_SIZE(asked); k++) {
+		world_init(&w);
+		w.o->lzo_option = asked[k];
+		w.peer.push = WORLD_PUSH ",comp-lzo adaptive";
+		world_up(&w, 1);
+		for (unsigned i = 0; i < 5; i++) {
+			size_t n = peer_seal(w.sim.peer, framed, sizeof(framed), wire, w.sim.now);
+
+			cr_expect_eq(sim_inject(&w.sim, wire, n), -VERDICT_DROP_FRAMING);
+		}
+		(void)sim_run(&w.sim, USEC_PER_SEC, NULL);
+		cr_expect_eq(strstr(w.sim.infos, "VORACLE") == NULL, asked[k], "%s", w.sim.infos);
+		cr_expect_eq(strstr(w.sim.infos, "neither IP nor") != NULL, asked[k], "%s", w.sim.infos);
+		world_done(&w);
+	}
+	world_init(&w);
+	world_start(&w, 0);
+}
+
 Test(ovpn_client, as_many_bytes_as_inactive_wants_are_enough)
 {
 	w.peer.push = WORLD_PUSH ",ping-restart 0,inactive 50 200";
