@@ -212,6 +212,7 @@ int ovpn_slots_make_data_keys(struct ovpn_session *s, struct ovpn_key *k, usec_t
 		return r;
 	k->state = OVPN_KEY_GENERATED;
 	k->generated_at = now;
+	s->rekey_not_before = now + RENEGOTIATION_PAUSE; /* a small reneg-bytes must not become a loop of handshakes */
 	s->switch_at = s->lame ? now + switch_delay(s->p.options) : USEC_INFINITY;
 	update_seal(s, now);
 	return 0;

@@ -221,6 +221,17 @@ Test(ovpn_session, renews_by_volume)
 	cr_assert_eq(w.sim.n_rekeyed, 1);
 }
 
+Test(ovpn_session, a_tiny_volume_is_no_handshake_loop)
+{
+	quiet();
+	w.o->reneg_sec = 0;
+	w.o->reneg_pkts = 1;
+	world_up(&w, 1);
+	world_exchange(&w, 290, 29 * USEC_PER_SEC);
+	cr_assert(w.sim.n_rekeyed >= 2 && w.sim.n_rekeyed <= 3, "%u", w.sim.n_rekeyed);
+	cr_assert_eq(w.sim.n_failed, 0);
+}
+
 Test(ovpn_session, a_failed_renewal_keeps_the_old_key_and_is_tried_again)
 {
 	quiet();
