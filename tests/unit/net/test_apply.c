@@ -152,3 +152,29 @@ Test(apply, failpoints_are_not_heard_without_a_run_folder_of_ones_own)
 	must_ok(tunnelnet_teardown(n, error));
 	tunnelnet_free(n);
 }
+
+/* A link that cannot be removed keeps the lock that stands before it. */
+Test(apply, outer_lock_stays_while_its_link_does)
+{
+	struct tunnelnet *n;
+	struct session s;
+	char *before, *why = NULL;
+
+	machine_start();
+	before = machine_dump();
+	n = machine_tunnel("home", UPLINK_VETH);
+	machine_up(n, SERVER4, &s);
+	cr_assert_eq(setenv("NSVPN_FAILPOINT", "down.veth:error", 1), 0);
+	cr_assert_lt(tunnelnet_teardown(n, &why), 0);
+	cr_assert_not_null(why);
+	free(why);
+	machine_run("ip link show nv-home >/dev/null && nft list table inet nsvpn-home >/dev/null");
+	cr_assert_eq(unsetenv("NSVPN_FAILPOINT"), 0);
+	must_ok(tunnelnet_teardown(n, error));
+	tunnelnet_free(n);
+	(void)close(s.tun);
+	(void)close(s.transport);
+	(void)rmdir("/run/nsvpn");
+	machine_must_be(before, "taken down at the second try");
+	free(before);
+}
