@@ -489,7 +489,7 @@ static void hold(struct tunnel *t)
 	_cleanup_(freep) char *error = NULL;
 
 	tunnel_cut(t, true);
-	if (!t->net || tunnelnet_presence(t->net) == TUNNELNET_LOCKED)
+	if (!t->net)
 		return;
 	t->in_kernel = true;
 	if (tunnelnet_prepare(t->net, &error) < 0)
