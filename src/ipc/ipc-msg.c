@@ -18,7 +18,6 @@
 #include "base/parse.h"
 #include "base/str.h"
 
-#define MTU_MIN 576
 #define MTU_MAX 65535
 #define NO_FAIL 0xff /* ipc_req_state.fail: the last try did not fail */
 
@@ -160,7 +159,7 @@ static void put_settings(struct wire *w, struct settings *s)
 		put_prefix(w, &s->addrs[i]);
 	put_inaddr(w, &s->peer4, true);
 	check(w, s->peer4.family != AF_INET6);
-	put_u32(w, &s->mtu, MTU_MIN, MTU_MAX);
+	put_u32(w, &s->mtu, SETTINGS_MTU_MIN, MTU_MAX);
 	put_bool(w, &s->default4);
 	put_bool(w, &s->default6);
 	put_bool(w, &s->block_ipv6);
@@ -183,7 +182,7 @@ static void put_start(struct wire *w, struct ipc_msg *m)
 	check(w, !w->bad && tunnel_name_is_valid(m->start.tunnel));
 	put_u8(w, &m->start.tun_offload, IPC_TUN_VNET_HDR | IPC_TUN_TSO | IPC_TUN_USO);
 	put_u8(w, &m->start.log_level, _LOG_LEVEL_MAX - 1);
-	put_u32(w, &m->start.tun_mtu_max, MTU_MIN, MTU_MAX);
+	put_u32(w, &m->start.tun_mtu_max, SETTINGS_MTU_MIN, MTU_MAX);
 }
 
 static void put_ans_socket(struct wire *w, struct ipc_msg *m)

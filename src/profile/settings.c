@@ -11,8 +11,6 @@
 
 #include "base/str.h"
 
-#define MTU_MIN 576
-#define MTU_MIN_IPV6 1280
 #define MTU_MAX 65535
 
 bool domain_is_valid(const char *s)
@@ -151,10 +149,10 @@ int settings_verify(const struct settings *s, char **ret_why)
 	r = verify_addrs(s, &has6, ret_why);
 	if (r < 0)
 		return r;
-	if (s->mtu < MTU_MIN || s->mtu > MTU_MAX)
-		return wrong(ret_why, "the MTU %u is outside of %d to %d", s->mtu, MTU_MIN, MTU_MAX);
-	if (has6 && s->mtu < MTU_MIN_IPV6)
-		return wrong(ret_why, "the MTU %u is too small for IPv6, which needs %d", s->mtu, MTU_MIN_IPV6);
+	if (s->mtu < SETTINGS_MTU_MIN || s->mtu > MTU_MAX)
+		return wrong(ret_why, "the MTU %u is outside of %d to %d", s->mtu, SETTINGS_MTU_MIN, MTU_MAX);
+	if (has6 && s->mtu < SETTINGS_MTU_MIN6)
+		return wrong(ret_why, "the MTU %u is too small for IPv6, which needs %d", s->mtu, SETTINGS_MTU_MIN6);
 	r = verify_routes(s, ret_why);
 	if (r < 0)
 		return r;

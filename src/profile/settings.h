@@ -10,13 +10,15 @@
 #define SETTINGS_ROUTES_MAX 256
 #define SETTINGS_DNS_MAX 8
 #define SETTINGS_SEARCH_MAX 10
+#define SETTINGS_MTU_MIN 576   /* RFC 791 */
+#define SETTINGS_MTU_MIN6 1280 /* RFC 8200, where an IPv6 address is present */
 #define SETTINGS_DOMAIN_LEN 254 /* with the terminating NUL */
 
 struct settings {
 	struct inprefix addrs[SETTINGS_ADDRS_MAX]; /* with host bits: the tunnel's own addresses */
 	unsigned n_addrs;
 	struct inaddr peer4; /* point-to-point peer (net30, p2p); AF_UNSPEC for subnet topology */
-	uint32_t mtu;        /* of the tun device; 576..65535, >= 1280 when an IPv6 address is present */
+	uint32_t mtu;        /* of the tun device; SETTINGS_MTU_MIN..65535, or from SETTINGS_MTU_MIN6 on */
 	/* A default route per family; where false the rest stays unreachable. */
 	bool default4;
 	bool default6;

@@ -89,6 +89,21 @@ static void fail_errno(struct ovpn_client *c, int error, uint8_t class, const ch
 		ovpn_client_fail(c, class, ovpn_client_advice(c), "%s", text);
 }
 
+/*
+ * The device gets the size that needs no outer fragments, so that programs and the kernel cut their packets themselves
+ * (performance.md 6.3). Nothing is negotiated by that: the server may send up to its own tun-mtu.
+ */
+static void fit_path(struct ovpn_client *c)
+{
+	const struct ovpn_mtu m = ovpn_client_mtu(c);
+	uint32_t least = SETTINGS_MTU_MIN;
+
+	for (unsigned i = 0; i < c->settings.n_addrs; i++)
+		if (c->settings.addrs[i].addr.family == AF_INET6)
+			least = SETTINGS_MTU_MIN6;
+	c->settings.mtu = MIN(c->settings.mtu, MAX(ovpn_mtu_inner_max(&m), least));
+}
+
 /* PUSH_REPLY is complete (or there is none to come): keys, then the proposal. */
 static void on_pushed(struct ovpn_client *c, usec_t now)
 {
@@ -124,6 +139,7 @@ static void on_pushed(struct ovpn_client *c, usec_t now)
 		return;
 	}
 	c->data_overhead = ovpn_mtu_overhead(c->push.peer_id != OVPN_PEER_ID_V1, c->push.framing);
+	fit_path(c);
 	take_token(c, &c->push);
 	adopt_timers(c, now);
 	c->phase = PHASE_CONFIGURE;

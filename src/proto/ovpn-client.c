@@ -261,16 +261,21 @@ static void client_stop(struct proto *p, usec_t now)
 		c->phase = PHASE_STOPPING;
 }
 
-static uint32_t client_mss_packet_max(const struct proto *p)
+struct ovpn_mtu ovpn_client_mtu(const struct ovpn_client *c)
 {
-	const struct ovpn_client *c = const_client_of(p);
-	const struct ovpn_mtu m = {
+	return (struct ovpn_mtu){
 		.path_mtu = c->path_mtu,
 		.family = c->server.addr.family,
 		.transport = c->transport,
 		.overhead = c->data_overhead ? c->data_overhead : ovpn_mtu_overhead(true, c->options->framing),
 		.tun_mtu = c->settings.mtu ? c->settings.mtu : OVPN_CLIENT_TUN_MTU,
 	};
+}
+
+static uint32_t client_mss_packet_max(const struct proto *p)
+{
+	const struct ovpn_client *c = const_client_of(p);
+	const struct ovpn_mtu m = ovpn_client_mtu(c);
 
 	return ovpn_mtu_mss_packet_max(&m, c->options);
 }

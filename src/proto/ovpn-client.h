@@ -10,6 +10,7 @@
 #pragma once
 
 #include "proto/ovpn-message.h"
+#include "proto/ovpn-mtu.h"
 #include "proto/ovpn-peerinfo.h"
 #include "proto/ovpn-push.h"
 #include "proto/ovpn-session.h"
@@ -120,6 +121,11 @@ void ovpn_client_tick(struct proto *p, usec_t now);
 usec_t ovpn_client_deadline(const struct proto *p);
 /* Asks for settings when that is due; ends an attempt whose time is over. */
 void ovpn_client_tick_handshake(struct ovpn_client *c, usec_t now);
+
+/* ---- ovpn-client.c */
+
+/* The sizes of this connection, as far as they are known by now. */
+struct ovpn_mtu ovpn_client_mtu(const struct ovpn_client *c);
 
 /* ---- ovpn-client-events.c */
 

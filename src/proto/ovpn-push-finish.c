@@ -7,8 +7,6 @@
 
 #include "base/str.h"
 
-#define MTU_MIN 576
-#define MTU_MIN6 1280
 #define MTU_DEFAULT 1500
 
 static int finish_error(char **ret_error, const char *text)
@@ -64,11 +62,11 @@ static int finish_mtu(struct ovpn_push *p, uint32_t tun_mtu_max, struct settings
 
 	if (p->tun_mtu)
 		mtu = p->tun_mtu;
-	if (tun_mtu_max >= MTU_MIN)
+	if (tun_mtu_max >= SETTINGS_MTU_MIN)
 		mtu = MIN(mtu, tun_mtu_max);
-	s->mtu = MIN(MAX(mtu, (uint32_t)MTU_MIN), 65535u);
-	if (ovpn_push_has_family(s, AF_INET6) && s->mtu < MTU_MIN6) {
-		s->mtu = MTU_MIN6;
+	s->mtu = MIN(MAX(mtu, (uint32_t)SETTINGS_MTU_MIN), 65535u);
+	if (ovpn_push_has_family(s, AF_INET6) && s->mtu < SETTINGS_MTU_MIN6) {
+		s->mtu = SETTINGS_MTU_MIN6;
 		return ovpn_push_note(p, "tun-mtu", "tun-mtu", "IPv6 needs at least 1280");
 	}
 	return 0;

@@ -13,7 +13,6 @@
 #include "proto/ovpn-packet.h"
 
 #define SECONDS_MAX (366u * 24 * 3600)
-#define MTU_MIN 576
 
 /* ---- interface ---- */
 
@@ -69,7 +68,7 @@ int ovpn_push_on_tun_mtu(struct ovpn_push *p, const struct ovpn_push_option *o, 
 {
 	uint32_t mtu;
 
-	if (parse_u32(o->words[1], MTU_MIN, 65535, &mtu) < 0)
+	if (parse_u32(o->words[1], SETTINGS_MTU_MIN, 65535, &mtu) < 0)
 		return IGNORE("an MTU is 576 to 65535");
 	p->tun_mtu = mtu;
 	return 0;

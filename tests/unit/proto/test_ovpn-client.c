@@ -765,6 +765,13 @@ Test(ovpn_client, refuses_credentials_that_do_not_fit)
 	free(longest);
 }
 
+/* 1500 - 20 (IPv4) - 8 (UDP) - 24 (header, packet id, tag): no outer fragments for whatever programs send. */
+Test(ovpn_client, the_device_gets_the_size_that_fits_the_path)
+{
+	world_up(&w, 1);
+	cr_assert_eq(w.sim.settings.settings.mtu, 1448);
+}
+
 Test(ovpn_client, clamps_segments_to_the_path)
 {
 	world_up(&w, 1);
