@@ -10,7 +10,8 @@ BUILD      ?= build
 PKGCONFIG  ?= pkg-config
 VERSION    := 0.1.0
 
-B := $(BUILD)
+# One spelling for one folder, however it is named: dependency files hold it.
+B := $(patsubst $(CURDIR)/%,%,$(abspath $(BUILD)))
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 ifeq ($(V),1)
   Q :=
