@@ -356,6 +356,8 @@ static bool handle_message(struct engine_proc *e)
 	int r;
 
 	r = ipc_recv(e->sock, &m, fds, &n_fds);
+	if (r == -ECONNRESET) /* it ended without reading our last message: said once, and what it sent is still there */
+		r = ipc_recv(e->sock, &m, fds, &n_fds);
 	if (r == -EAGAIN || r == -EINTR)
 		return false;
 	if (r == 0 || r == -ECONNRESET) {
@@ -423,8 +425,11 @@ static int on_exit_of_process(sd_event_source *s _unused_, int fd _unused_, uint
 	e->deadline = sd_event_source_disable_unref(e->deadline);
 	status = process_wait(e->pid);
 	e->reaped = true;
+	/* Its last words, also when it was not listened to just now. */
+	for (unsigned n = 0; n < MESSAGES_PER_WAKEUP && !e->closed_told && handle_message(e); n++)
+		;
 	if (e->on_err)
-		(void)on_stderr(NULL, e->err, 0, e); /* its last words */
+		(void)on_stderr(NULL, e->err, 0, e);
 	tell_closed(e, "died");
 	e->events->exited(e->userdata, status); /* may free e */
 	return 0;

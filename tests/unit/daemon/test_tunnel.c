@@ -653,3 +653,45 @@ Test(tunnel, a_flood_of_messages_does_not_hold_up_the_rest)
 	sd_event_source_disable_unref(s);
 	cr_assert_str_empty(down_and_wait(false).name);
 }
+
+static int play_busy_and_refused(int sock, unsigned n _unused_)
+{
+	struct settings s = good_settings();
+
+	play_connect(sock);
+	for (int i = 0; i < 4; i++)
+		(void)say_settings(sock, &s);
+	say_failed(sock, FAIL_AUTH, "the server does not know you any more");
+	return 0;
+}
+
+/* An engine that was not listened to for a while is heard when it has ended. */
+Test(tunnel, last_words_are_heard_behind_a_pause)
+{
+	world_begin(play_busy_and_refused);
+	net.slow = 150 * USEC_PER_MSEC;
+	(void)up_and_wait();
+	cr_assert(run_until_state(home(), TUNNEL_STATE_FAILED));
+	cr_assert_str_eq(home()->last_error, "the server does not know you any more");
+	cr_assert_eq(world.starts, 1);
+}
+
+static int play_deaf_and_refused(int sock, unsigned n _unused_)
+{
+	play_connect(sock);
+	(void)usleep(200000); /* the helper asks for figures, and nobody reads the question */
+	say_failed(sock, FAIL_AUTH, "the server does not know you any more");
+	return 0;
+}
+
+/* The kernel says "reset" for a socket that was closed with something unread in it, before what was sent through it. */
+Test(tunnel, last_words_are_heard_behind_a_reset)
+{
+	world_begin(play_deaf_and_refused);
+	(void)up_and_wait();
+	cr_assert(run_until_state(home(), TUNNEL_STATE_CONNECTED));
+	(void)usleep(400000); /* message and end come in one go */
+	cr_assert(run_until_state(home(), TUNNEL_STATE_FAILED));
+	cr_assert_str_eq(home()->last_error, "the server does not know you any more");
+	cr_assert_eq(world.starts, 1);
+}
