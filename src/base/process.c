@@ -32,11 +32,16 @@
 
 static void reset_signals(void)
 {
-	struct sigaction sa = { .sa_handler = SIG_DFL };
+	/* The kernel's struct of every architecture, zero: SIG_DFL, no flags, no mask. */
+	static const char none_at_all[64];
 	sigset_t none;
 
+	/*
+	 * Not through libc, which keeps the signals behind SIGSYS to itself: who started us may have them ignored all the same.
+	 * SIGKILL and SIGSTOP refuse, and have nothing to reset.
+	 */
 	for (int i = 1; i < _NSIG; i++)
-		(void)sigaction(i, &sa, NULL); /* SIGKILL, SIGSTOP and libc's own refuse, and have nothing to reset */
+		(void)syscall(SYS_rt_sigaction, i, none_at_all, NULL, _NSIG / 8);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail with these arguments */
 }

@@ -269,8 +269,9 @@ static void leftovers(void *arg _unused_)
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR2);
 	room_check(sigprocmask(SIG_SETMASK, &set, NULL) == 0);
-	for (int i = 1; i < 32; i++)
-		(void)signal(i, SIG_DFL);
+	/* Not by signal(): who runs the tests may ignore those that libc keeps to itself. */
+	for (int i = 1; i < _NSIG; i++)
+		(void)syscall(SYS_rt_sigaction, i, (char[64]){ 0 }, NULL, _NSIG / 8);
 	room_check(signal(SIGHUP, SIG_IGN) != SIG_ERR);
 	(void)snprintf(want, sizeof(want), "%016llx\n%016llx\n", 1ull << (SIGUSR2 - 1), 1ull << (SIGHUP - 1));
 	room_check(try_launch(&sigs, out, sizeof(out)) == 0 && str_eq(out, want));
