@@ -50,6 +50,9 @@ for uplink in veth socket; do
   clean=$(host_dump)
   bad=0 n=0 why=""
   for s in $steps; do
+    # Before each step with one uplink, behind each step with the other: half of the time, and nothing unseen, since
+    # "behind" one step is "before" the next but for what the journal knows.
+    case $uplink$s in veth*+ | socket*[!+]) [ -n "${NSVPN_ALL_FAILPOINTS:-}" ] || continue ;; esac
     export NSVPN_FAILPOINT=$s:kill
     nsvpn up home --timeout 3 >/dev/null 2>&1
     case $s in down.*) nsvpn down home >/dev/null 2>&1 ;; esac
