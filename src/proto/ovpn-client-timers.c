@@ -165,7 +165,7 @@ usec_t ovpn_client_deadline(const struct proto *p)
 	case PHASE_FAILED:
 		return USEC_INFINITY;
 	case PHASE_STOPPING:
-		return c->exits_left ? c->exit_at : USEC_INFINITY;
+		return USEC_INFINITY; /* next_wire() has all that is left to send */
 	case PHASE_HANDSHAKE:
 		at = handshake_deadline(c);
 		break;

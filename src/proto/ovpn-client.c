@@ -19,7 +19,6 @@
 
 #include "proto/ovpn-mtu.h"
 
-#define EXIT_INTERVAL (1 * USEC_PER_SEC)
 #define MISFRAMED_MAX 3 /* then it is no accident */
 
 /* ---- after every input and tick: what changed below us ---- */
@@ -183,9 +182,9 @@ static size_t next_data_message(struct ovpn_client *c, uint8_t *buf, usec_t now)
 {
 	ssize_t n;
 
-	if (c->phase == PHASE_STOPPING && c->exits_left && now >= c->exit_at) {
+	/* All in a row: the peer needs one of them, and nobody waits seconds for a program that is told to stop. */
+	if (c->phase == PHASE_STOPPING && c->exits_left) {
 		c->exits_left--;
-		c->exit_at = now + EXIT_INTERVAL;
 		n = seal(c, ovpn_occ_exit, sizeof(ovpn_occ_exit), buf, now);
 		return n > 0 ? (size_t)n : 0;
 	}
@@ -246,7 +245,7 @@ static void client_settings_applied(struct proto *p, bool ok, usec_t now)
 	c->ping_due = c->ping != 0;
 }
 
-static void client_stop(struct proto *p, usec_t now)
+static void client_stop(struct proto *p, usec_t now _unused_)
 {
 	struct ovpn_client *c = client_of(p);
 
@@ -255,7 +254,6 @@ static void client_stop(struct proto *p, usec_t now)
 
 		if (!sent && c->transport == TRANSPORT_UDP)
 			c->exits_left = c->exit_notify;
-		c->exit_at = now;
 	}
 	if (c->phase != PHASE_FAILED && c->phase != PHASE_NEW)
 		c->phase = PHASE_STOPPING;

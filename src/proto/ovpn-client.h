@@ -73,7 +73,6 @@ struct ovpn_client {
 	unsigned exit_notify;
 	bool cc_exit;
 	unsigned exits_left;
-	usec_t exit_at;
 	bool ping_due;
 	bool heard;               /* any datagram from the server's address */
 	uint64_t n_rekeys_told, n_rekeys_failed_told;
