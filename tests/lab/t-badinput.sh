@@ -46,6 +46,12 @@ import_fails "no remote" $P/noremote.ovpn 1 'noremote\.ovpn.*remote'
 import_fails "a missing file" $P/nofile.ovpn 1 'nofile\.ovpn:[0-9]+: .*missing\.crt'
 import_fails "no such profile" $P/nothere.ovpn 1 'nothere\.ovpn.*[Nn]o such file'
 import_fails "a folder" $P 1 'bad'
+# Providers name a password file that their customers do not have: taken, with a word about it.
+sed 's/^auth-user-pass$/auth-user-pass pass.txt/' $WORK/c.ovpn >$P/pass.ovpn
+out=$(nsvpn import $P/pass.ovpn --name bad 2>&1)
+is "import, a missing password file: taken" 0 $?
+like "import, a missing password file: named" 'pass\.txt' "$out"
+nsvpn remove bad >/dev/null
 for f in /etc/shadow /dev/zero /proc/kcore; do
   out=$(nsvpn import $f --name bad 2>&1)
   is "import $f: no content of it in the message" "" "$(grep -o 'root:' <<<"$out")"

@@ -106,6 +106,17 @@ is "helper links no TLS" "" "$(ldd "$BUILD/nsvpnd" | grep -E 'libssl|libcrypto\.
 is "secrets are not in any argument list or environment" "" \
   "$(cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\0' '\n' | grep -E 'BEGIN (EC )?PRIVATE' | head -n 1)"
 
+# A tunnel that is reconnecting: the program starts at once, locked in.
+in_ns vpn nft add table ip gap
+in_ns vpn nft 'add chain ip gap in { type filter hook input priority 0; policy drop; }'
+kill -9 "$(engine_pid)"
+ok "the tunnel is reconnecting" wait_for 5 is_state reconnecting
+t0=$SECONDS
+is "exec does not wait for it" ok "$(ex sh -c 'curl -s -m 2 http://192.0.2.80/ || echo ok')"
+ok "and is quick about it" test $((SECONDS - t0)) -lt 10
+in_ns vpn nft delete table ip gap
+ok "connected again" wait_for 30 is_state connected
+
 # The installed tree.
 make -s -C "$LAB_TOP" BUILD="$BUILD" DESTDIR=$WORK/inst PREFIX=/usr install >$WORK/install.out 2>&1
 ok "make install" test -x $WORK/inst/usr/bin/nsvpn
