@@ -28,7 +28,12 @@ trap 'rm -f "$root.log"' EXIT
 log=$root.log
 # shellcheck disable=SC2086
 debootstrap --variant=minbase --include=git,make,sudo,ca-certificates bookworm "$root" $mirror >"$log" 2>&1
-result $? "debootstrap of Debian 12 with git, make and sudo"
+rc=$?
+if [ $rc != 0 ] && grep -qE "Failed getting release file|Couldn't download" "$log"; then
+  echo "1..0 # SKIP no Debian mirror can be reached from here"
+  exit 0
+fi
+result $rc "debootstrap of Debian 12 with git, make and sudo"
 [ $bad = 0 ] || { echo "1..$n"; exit 1; }
 for d in apt/apt.conf.d apt/sources.list apt/sources.list.d apt/trusted.gpg.d apt/auth.conf.d ssl/certs; do
   [ -e /etc/$d ] && { mkdir -p "$root/etc/$(dirname $d)"; cp -aL /etc/$d "$root/etc/$(dirname $d)/" 2>/dev/null; }
