@@ -162,14 +162,16 @@ static void add_datagram(struct datapath *d, size_t n)
 {
 	if (d->batch_count > 0 && (n > d->batch_segment || d->batch_len + n > UDP_BATCH_MAX)) {
 		d->held_len = n;
-		(void)advance(d); /* when it has to wait, d->blocked says so */
-		return;
+		if (!advance(d)) /* it has to wait: d->blocked says so */
+			return;
+	} else {
+		if (d->batch_count == 0)
+			d->batch_segment = n;
+		d->batch_len += n;
+		d->batch_count++;
 	}
-	if (d->batch_count == 0)
-		d->batch_segment = n;
-	d->batch_len += n;
-	d->batch_count++;
-	if (n < d->batch_segment || d->batch_count >= d->segments_max)
+	/* A datagram may alone be longer than a batch, and the area has room for one more behind a batch only. */
+	if (n < d->batch_segment || d->batch_count >= d->segments_max || d->batch_len > UDP_BATCH_MAX)
 		(void)advance(d); /* as above */
 }
 

@@ -22,6 +22,8 @@
 /* ---- the toy protocol ------------------------------------------------------------------------------------------- */
 
 static uint32_t toy_sealed;
+static const uint8_t *toy_end; /* of the send area: a protocol may write up to here */
+static bool toy_had_room = true;
 
 static uint8_t toy_tag(const uint8_t *p, size_t len)
 {
@@ -36,6 +38,10 @@ static ssize_t toy_inner_out(struct proto *p, const uint8_t *inner, size_t len, 
 {
 	(void)p;
 	(void)now;
+	if (toy_end && out + len + PROTO_OVERHEAD_MAX > toy_end) {
+		toy_had_room = false;
+		return -VERDICT_DROP_MALFORMED;
+	}
 	memset(out, 0x48, 4);
 	toy_sealed++;
 	out[4] = (uint8_t)(toy_sealed >> 24), out[5] = (uint8_t)(toy_sealed >> 16);
@@ -190,6 +196,34 @@ Test(datapath, mixed_sizes_keep_their_order, .init = setup)
 		cr_assert_eq(inner[28], (uint8_t)i);
 	}
 	cr_assert_eq(at_peer(inner), 0);
+}
+
+Test(datapath, packets_longer_than_a_batch_stay_inside_the_send_area, .init = setup)
+{
+	uint8_t inner[PACKET_MAX];
+	unsigned arrived = 0;
+	size_t len;
+
+	toy_end = d.send_area + DATAPATH_SEND_AREA;
+	/* Alone, behind a batch, and one behind the other. */
+	for (unsigned i = 0; i < 2; i++)
+		for (size_t k = 0; k < 4; k++) {
+			len = packet_build(PACKET, &(struct packet_spec){ .udp = true, .payload = i == 0 && k == 0 ? 100 : 65430 });
+			to_tun(&(struct virtio_net_hdr){ 0 }, len);
+			cr_assert_eq(datapath_from_tun(&d, 0), 0);
+			while ((len = at_peer(inner)) > 0)
+				arrived++;
+		}
+	cr_assert_eq(arrived, 8);
+	for (size_t k = 0; k < 3; k++)
+		to_tun(&(struct virtio_net_hdr){ 0 },
+		       packet_build(PACKET, &(struct packet_spec){ .udp = true, .payload = k == 0 ? 100 : 65430, .fill = (uint8_t)k }));
+	cr_assert_eq(datapath_from_tun(&d, 0), 0);
+	cr_assert(toy_had_room, "a packet was sealed over the end of the send area");
+	for (size_t k = 0; k < 3; k++) {
+		cr_assert_eq(at_peer(inner), (k == 0 ? 100 : 65430) + 28);
+		cr_assert_eq(inner[28], (uint8_t)k);
+	}
 }
 
 Test(datapath, bounds_the_work_of_one_wake_up, .init = setup)
