@@ -137,6 +137,8 @@ static const struct {
 	{ SCMP_SYS(fstat), "what kind of descriptor was handed in" },
 	{ SCMP_SYS(fstat64), "the same, 32 bit" },
 	{ SCMP_SYS(sendmsg), "packets, control socket" },
+	{ SCMP_SYS(send), "packets to the connected peer, 32 bit" },
+	{ SCMP_SYS(recv), "packets from the connected peer, 32 bit" },
 	{ SCMP_SYS(sendmmsg), "packets where the device has no segmentation" },
 	{ SCMP_SYS(recvmsg), "control socket" },
 	{ SCMP_SYS(recvmmsg), "packets" },
@@ -157,13 +159,16 @@ static const struct {
 	{ SCMP_SYS(timerfd_settime), "sd-event" },
 	{ SCMP_SYS(timerfd_settime64), "sd-event, 32 bit" },
 	{ SCMP_SYS(timerfd_gettime), "sd-event" },
+	{ SCMP_SYS(timerfd_gettime64), "sd-event, 32 bit" },
 	{ SCMP_SYS(clock_gettime), "where the vDSO does not do it" },
 	{ SCMP_SYS(clock_gettime64), "the same, 32 bit" },
 	{ SCMP_SYS(clock_getres), "libc" },
+	{ SCMP_SYS(clock_getres_time64), "libc, 32 bit" },
 	{ SCMP_SYS(gettimeofday), "OpenSSL" },
 	{ SCMP_SYS(time), "OpenSSL" },
-	{ SCMP_SYS(clock_nanosleep), "the last datagrams on the way out" },
-	{ SCMP_SYS(nanosleep), "the same" },
+	{ SCMP_SYS(clock_nanosleep), "receive moderation" },
+	{ SCMP_SYS(clock_nanosleep_time64), "the same, 32 bit" },
+	{ SCMP_SYS(nanosleep), "the same, where libc makes it of that" },
 	{ SCMP_SYS(getrandom), "keys" },
 	{ SCMP_SYS(brk), "malloc" },
 	{ SCMP_SYS(munmap), "malloc" },
@@ -186,6 +191,10 @@ static const struct {
 	{ SCMP_SYS(geteuid), "libc" },
 	{ SCMP_SYS(getgid), "libc" },
 	{ SCMP_SYS(getegid), "libc" },
+	{ SCMP_SYS(getuid32), "libc, 32 bit" },
+	{ SCMP_SYS(geteuid32), "libc, 32 bit" },
+	{ SCMP_SYS(getgid32), "libc, 32 bit" },
+	{ SCMP_SYS(getegid32), "libc, 32 bit" },
 	{ SCMP_SYS(sysinfo), "qsort of libc" },
 	{ SCMP_SYS(exit), "the end" },
 	{ SCMP_SYS(exit_group), "the end" },
@@ -223,6 +232,7 @@ static const struct {
 	{ SCMP_SYS(fcntl64), 1, UINT32_MAX, F_DUPFD_CLOEXEC, "32 bit" },
 	/* fstat() of newer C libraries; the path is empty then. */
 	{ SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH, AT_EMPTY_PATH, "what kind of descriptor was handed in" },
+	{ SCMP_SYS(statx), 2, AT_EMPTY_PATH, AT_EMPTY_PATH, "fstat() where seconds have 64 bits and words 32" },
 	/* send() and recv(): without an address. */
 	{ SCMP_SYS(sendto), 4, UINT64_MAX, 0, "packets to the connected peer" },
 	{ SCMP_SYS(recvfrom), 4, UINT64_MAX, 0, "packets from the connected peer" },
@@ -254,6 +264,20 @@ static const struct {
 	{ SCMP_SYS(pipe), EMFILE, "symbolizer" },
 #endif
 };
+
+bool sandbox_knows(int nr)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++)
+		if (allowed[i].nr == nr)
+			return true;
+	for (size_t i = 0; i < ARRAY_SIZE(limited); i++)
+		if (limited[i].nr == nr)
+			return true;
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+		if (refused[i].nr == nr)
+			return true;
+	return false;
+}
 
 static int add_setsockopt(scmp_filter_ctx ctx)
 {

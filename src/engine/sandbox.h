@@ -18,3 +18,5 @@ int sandbox_limit(void);
 int sandbox_empty_mounts(void);
 int sandbox_drop_capabilities(void);
 int sandbox_filter(void);
+/* Whether the filter has a row for this call (SCMP_SYS number), passing or refusing; anything else ends the engine. */
+bool sandbox_knows(int nr);

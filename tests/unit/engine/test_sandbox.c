@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -183,6 +184,35 @@ Test(sandbox, a_forbidden_call_ends_the_process)
 	}
 }
 
+/* The C libraries of 32-bit machines make the same functions of other calls. */
+Test(sandbox, a_call_that_passes_has_its_twin_of_32_bit_machines_beside_it)
+{
+	static const struct {
+		const char *call, *twin;
+	} twins[] = {
+		{ "clock_nanosleep", "clock_nanosleep_time64" }, { "clock_gettime", "clock_gettime64" },
+		{ "clock_getres", "clock_getres_time64" },	 { "timerfd_settime", "timerfd_settime64" },
+		{ "timerfd_gettime", "timerfd_gettime64" },	 { "ppoll", "ppoll_time64" },
+		{ "recvmmsg", "recvmmsg_time64" },		 { "futex", "futex_time64" },
+		{ "mmap", "mmap2" },				 { "fcntl", "fcntl64" },
+		{ "fstat", "fstat64" },				 { "fstat", "statx" },
+		{ "lseek", "_llseek" },				 { "sendto", "send" },
+		{ "recvfrom", "recv" },				 { "getuid", "getuid32" },
+		{ "geteuid", "geteuid32" },			 { "getgid", "getgid32" },
+		{ "getegid", "getegid32" },			 { "rt_sigreturn", "sigreturn" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(twins); i++) {
+		int call = seccomp_syscall_resolve_name(twins[i].call), twin = seccomp_syscall_resolve_name(twins[i].twin);
+
+		cr_assert_neq(twin, __NR_SCMP_ERROR, "%s", twins[i].twin);
+		cr_assert(sandbox_knows(call), "%s", twins[i].call);
+		cr_assert(sandbox_knows(twin), "%s", twins[i].twin);
+	}
+	cr_assert_not(sandbox_knows(SCMP_SYS(openat)));
+	cr_assert_not(sandbox_knows(SCMP_SYS(socket)));
+}
+
 static int everyday(void)
 {
 	int ep = epoll_create1(EPOLL_CLOEXEC), tfd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC), on = 1;
@@ -202,6 +232,8 @@ static int everyday(void)
 	free(p);
 	if (getrandom(buf, sizeof(buf), 0) != sizeof(buf) || clock_boottime() == 0)
 		return 4;
+	if (clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_nsec = 1000 }, NULL) != 0)
+		return 9;
 	if (!gmtime_r(&t, &tm) || !strftime(buf, sizeof(buf), "%F", &tm))
 		return 5;
 	/* refused, not fatal */
