@@ -31,34 +31,37 @@ static bool take_answer(struct monitor_client *m, enum monitor_request kind, uin
 	return true;
 }
 
-/* Descriptors that a branch hands over are replaced by -EBADF; the caller closes the rest. */
-static void dispatch(struct monitor_client *m, const struct ipc_msg *msg, int *fds)
+/*
+ * Descriptors that a branch hands over are replaced by -EBADF; the caller closes the rest. False: the helper broke the
+ * protocol and the engine knows.
+ */
+static bool dispatch(struct monitor_client *m, const struct ipc_msg *msg, int *fds)
 {
 	switch (msg->type) {
 	case IPC_CMD_START:
 		m->ops->on_start(m->userdata, &msg->start, TAKE_FD(fds[0]), TAKE_FD(fds[1]));
-		return;
+		return true;
 	case IPC_ANS_SOCKET:
 		if (take_answer(m, MONITOR_SOCKET, msg->ans_socket.seq))
 			m->ops->on_socket(m->userdata, &msg->ans_socket, TAKE_FD(fds[0]));
-		return;
+		return true;
 	case IPC_ANS_SETTINGS:
 		if (take_answer(m, MONITOR_SETTINGS, msg->ans_settings.seq))
 			m->ops->on_settings(m->userdata, &msg->ans_settings);
-		return;
+		return true;
 	case IPC_ANS_AUTH:
 		if (take_answer(m, MONITOR_AUTH, msg->ans_auth.seq))
 			m->ops->on_auth(m->userdata, msg->ans_auth.ok, TAKE_FD(fds[0]));
-		return;
+		return true;
 	case IPC_CMD_STOP:
 		m->ops->on_stop(m->userdata);
-		return;
+		return true;
 	case IPC_CMD_STATS:
 		m->ops->on_stats(m->userdata);
-		return;
+		return true;
 	case IPC_CMD_RECONNECT:
 		m->ops->on_reconnect(m->userdata);
-		return;
+		return true;
 	case IPC_REQ_HELLO:
 	case IPC_REQ_SOCKET:
 	case IPC_REQ_SETTINGS:
@@ -70,6 +73,7 @@ static void dispatch(struct monitor_client *m, const struct ipc_msg *msg, int *f
 		break; /* our own direction */
 	}
 	m->ops->on_gone(m->userdata, -EBADMSG);
+	return false;
 }
 
 static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -81,6 +85,7 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
 	for (unsigned i = 0; i < MESSAGES_PER_WAKEUP && m->fd >= 0; i++) {
 		int fds[8] = { -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF };
 		size_t n_fds = 0;
+		bool go_on;
 		int r = ipc_recv(fd, &m->in, fds, &n_fds);
 
 		if (r == -EAGAIN || r == -EINTR)
@@ -89,8 +94,10 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
 			m->ops->on_gone(m->userdata, r);
 			return 0;
 		}
-		dispatch(m, &m->in, fds);
+		go_on = dispatch(m, &m->in, fds);
 		close_all(fds, ARRAY_SIZE(fds));
+		if (!go_on)
+			return 0;
 	}
 	return 0;
 }

@@ -22,6 +22,7 @@ static struct seen seen;
 static sd_event *event;
 static struct monitor_client client;
 static int helper = -EBADF;
+static bool keep_open; /* as the engine does, whose loop ends first */
 static struct ipc_msg msg;
 
 static void on_start(void *u, const struct ipc_start *start, int profile_fd, int tun_fd)
@@ -80,7 +81,8 @@ static void on_gone(void *u, int error)
 	(void)u;
 	seen.gone++;
 	seen.gone_error = error;
-	monitor_client_done(&client);
+	if (!keep_open)
+		monitor_client_done(&client);
 }
 
 static const struct monitor_ops ops = {
@@ -233,6 +235,16 @@ Test(monitor_client, does_not_take_requests_for_commands, .init = setup)
 	turn();
 	cr_assert_eq(seen.gone, 1);
 	cr_assert_eq(seen.gone_error, -EBADMSG);
+}
+
+Test(monitor_client, nothing_follows_after_a_breach, .init = setup)
+{
+	keep_open = true;
+	cr_assert_eq(ipc_send(helper, &(struct ipc_msg){ .type = IPC_REQ_HELLO }, NULL, 0), 0);
+	cr_assert_eq(ipc_send(helper, &(struct ipc_msg){ .type = IPC_CMD_STATS }, NULL, 0), 0);
+	cr_assert_geq(sd_event_run(event, 0), 0);
+	cr_assert_eq(seen.gone, 1);
+	cr_assert_eq(seen.stats, 0);
 }
 
 Test(monitor_client, does_not_take_garbage, .init = setup)
