@@ -44,6 +44,16 @@ static int out_text(struct out *o, const char *s)
 	return out_add(o, s, strlen(s));
 }
 
+/* `setenv opt X …` is the option X, for the parser and so here. */
+static void strip_setenv_opt(struct ovpn_item *it)
+{
+	if (it->kind != OVPN_ITEM_OPTION || it->n_words < 3 || !str_eq(it->words[0], "setenv") ||
+	    !str_eq(it->words[1], "opt"))
+		return;
+	it->n_words -= 2;
+	memmove(it->words, it->words + 2, (it->n_words + 1) * sizeof(it->words[0]));
+}
+
 /* A file name in this line that is to be replaced, else NULL. */
 static const char *file_of(const struct ovpn_item *it)
 {
@@ -180,7 +190,11 @@ static int inline_items(struct out *o, const struct source *src, const char *tex
 
 	ovpn_lexer_init(&lx, text, len);
 	while ((r = ovpn_lexer_next(&lx, &it)) == 1) {
+		strip_setenv_opt(&it);
 		r = add_item(o, src, text, &it, ret_error);
+		/* Not at the end: ten thousand lines may name the same large file. */
+		if (r == 0 && o->len > PROFILE_FILE_MAX)
+			r = fail(ret_error, str_format("%s: is larger than 1 MiB together with its files; shorten it", src->name));
 		if (r < 0)
 			break;
 	}
@@ -200,8 +214,6 @@ int profile_inline_ovpn(const char *text, size_t len, const char *source, profil
 	r = ovpn_check_text(text, len, source, ret_error);
 	if (r == 0)
 		r = inline_items(&o, &src, text, len, ret_error);
-	if (r == 0 && o.len > PROFILE_FILE_MAX)
-		r = fail(ret_error, str_format("%s: is larger than 1 MiB together with its files; shorten it", source));
 	if (r == 0)
 		r = secret_new_copy(ret, secret_bytes(o.s), o.len);
 	secret_free(o.s);
@@ -217,8 +229,10 @@ int profile_files_ovpn(const char *text, size_t len, char ***ret)
 
 	ovpn_lexer_init(&lx, text, len);
 	while ((r = ovpn_lexer_next(&lx, &it)) != 0 && r != -ENOMEM) {
-		const char *path = r == 1 ? file_of(&it) : NULL;
+		const char *path;
 
+		strip_setenv_opt(&it);
+		path = r == 1 ? file_of(&it) : NULL;
 		if (path && !strv_contains(names, path) && strv_add(&names, path) < 0) {
 			r = -ENOMEM;
 			break;

@@ -43,7 +43,11 @@ static struct secret *inlined(const char *text)
 	"\xef\xbb\xbf"                                                                                                 \
 	"client\nremote a\nca ca.crt\nca ca.crt\nauth-user-pass stdin"
 
-static const char *const texts[] = { SMALL, ALL_FILES, DOS_LINES, IN_CONNECTION, BYTE_ORDER_MARK };
+#define BEHIND_SETENV_OPT                                                                                              \
+	"client\nremote a\nsetenv opt ca ca.crt\nsetenv opt tls-auth ta.key 1\nsetenv opt auth-user-pass login\n"       \
+	"setenv opt unheard-of ca.crt\nsetenv opt\n"
+
+static const char *const texts[] = { SMALL, ALL_FILES, DOS_LINES, IN_CONNECTION, BYTE_ORDER_MARK, BEHIND_SETENV_OPT };
 
 Test(profile_inline, means_the_same_without_its_folder)
 {
@@ -108,8 +112,9 @@ Test(profile_inline, lists_the_files_once_and_in_order)
 	static const char text[] =
 		"ca ca.crt\ncert \"my cert\"\nkey k\nca ca.crt\nlog /x\nup /x.sh\nauth-user-pass\n"
 		"tls-auth [inline] 1\nauth-user-pass stdin\nhttp-proxy p 1 pass\nx \"broken\ntls-crypt tc\n"
-		"<connection>\ntls-auth in-block 1\n</connection>\n<ca>\nkey not-a-line\n</ca>\n";
-	static const char *const want[] = { "ca.crt", "my cert", "k", "tc", "in-block" };
+		"<connection>\ntls-auth in-block 1\n</connection>\n<ca>\nkey not-a-line\n</ca>\n"
+		"setenv opt extra-certs more.crt\nsetenv ca no.crt\n";
+	static const char *const want[] = { "ca.crt", "my cert", "k", "tc", "in-block", "more.crt" };
 
 	cr_assert_eq(profile_files_ovpn(text, sizeof(text) - 1, &v), 0);
 	cr_assert_eq(strv_len(v), ARRAY_SIZE(want));
@@ -126,4 +131,30 @@ Test(profile_inline, a_missing_password_file_becomes_a_question)
 	cr_assert_eq(profile_inline_ovpn(text, strlen(text), "x.ovpn", sample_load, (void *)files, &s, &error), 0);
 	cr_assert_str_eq(secret_string(s), "client\r\nauth-user-pass\nverb 3\n");
 	secret_free(s);
+}
+
+static unsigned large_loads;
+
+static int load_large(void *userdata, const char *path, struct secret **ret)
+{
+	_cleanup_(freep) char *text = malloc(PROFILE_FILE_MAX / 4);
+
+	(void)userdata;
+	(void)path;
+	large_loads++;
+	memset(text, 'A', PROFILE_FILE_MAX / 4);
+	return secret_new_copy(ret, text, PROFILE_FILE_MAX / 4);
+}
+
+Test(profile_inline, many_lines_with_one_large_file_stop_at_the_limit)
+{
+	struct secret *s = NULL;
+	_cleanup_(freep) char *error = NULL;
+	char text[400] = "";
+
+	for (unsigned i = 0; i < 40; i++)
+		strcat(text, "ca big\n");
+	cr_assert_eq(profile_inline_ovpn(text, strlen(text), "x.ovpn", load_large, NULL, &s, &error), -EINVAL);
+	cr_assert(strstr(error, "larger than 1 MiB"), "%s", error);
+	cr_assert_leq(large_loads, 4);
 }
