@@ -16,7 +16,8 @@
  *
  * The tun stays open in all of them and is drained where nothing can be sent, so that programs get no full queue. Only
  * CONNECTED passes packets. When the helper goes, the engine goes at once, and with the tun's last descriptor the device
- * and its routes.
+ * and its routes. In START, AUTH, SOCKET and SETTINGS it is the helper's turn; a helper that says nothing for longer than
+ * patience.h allows ends the engine with a sentence.
  */
 #include "engine/engine.h"
 
@@ -40,6 +41,7 @@
 #include "engine/datapath.h"
 #include "engine/moderation.h"
 #include "engine/monitor-client.h"
+#include "engine/patience.h"
 
 /* Profiles come with their files inline. */
 #define PROFILE_TEXT_MAX (8 * PROFILE_FILE_MAX)
@@ -63,6 +65,8 @@ struct engine {
 	struct monitor_client monitor;
 
 	enum phase phase;
+	struct patience patience; /* START, AUTH, SOCKET, SETTINGS: the helper has to say something */
+	bool stale;               /* SOCKET: the answer will be for a try that is over */
 	struct profile *profile;
 	struct secret *username, *password; /* asked for; the profile's own stay in the profile */
 	struct attempt attempt;
@@ -143,9 +147,54 @@ static void forget_credentials(struct engine *e)
 	e->password = secret_free(e->password);
 }
 
+/* What the helper has been asked for, in words; NULL: nothing. */
+static const char *asked_for(enum phase phase)
+{
+	switch (phase) {
+	case PHASE_START:
+		return "the profile";
+	case PHASE_AUTH:
+		return "user name and password";
+	case PHASE_SOCKET:
+		return "a socket to the server";
+	case PHASE_SETTINGS:
+		return "applying the server's settings";
+	case PHASE_HANDSHAKE:
+	case PHASE_CONNECTED:
+	case PHASE_WAITING:
+	case PHASE_ENDING:
+		break;
+	}
+	return NULL;
+}
+
+static void ask(struct engine *e, enum phase phase)
+{
+	e->phase = phase;
+	patience_begin(&e->patience, now_of(e));
+}
+
+static void check_patience(struct engine *e, usec_t now)
+{
+	const char *what = asked_for(e->phase);
+	char text[256];
+
+	if (!what || !patience_is_over(&e->patience, now))
+		return;
+	(void)snprintf(text, sizeof(text), "nsvpnd was asked for %s and never answered; see `nsvpn logs`, then try again", what);
+	if (!e->stats.last_handshake) {
+		give_up(e, FAIL_INTERNAL, text);
+		return;
+	}
+	/* A tunnel that worked is worth another engine, which the helper starts by itself. */
+	log_error("%s", text);
+	drop_session(e);
+	end(e, EXIT_CODE_FAILED);
+}
+
 static void ask_credentials(struct engine *e, bool again, const char *text)
 {
-	e->phase = PHASE_AUTH;
+	ask(e, PHASE_AUTH);
 	forget_credentials(e);
 	if (monitor_request_auth(&e->monitor, again, text) < 0)
 		end(e, EXIT_CODE_FAILED);
@@ -198,6 +247,8 @@ static void arm(struct engine *e, usec_t now)
 
 	if (e->phase == PHASE_WAITING)
 		next = e->try_at;
+	if (asked_for(e->phase))
+		next = e->patience.until;
 	if (e->proto)
 		next = MIN(next, e->proto->ops->deadline(e->proto));
 	if (e->datapath.starved)
@@ -230,7 +281,7 @@ static void update_interest(struct engine *e)
 static void on_settings_event(struct engine *e, const struct proto_event *ev)
 {
 	(void)str_copy(e->cipher, sizeof(e->cipher), ev->cipher);
-	e->phase = PHASE_SETTINGS;
+	ask(e, PHASE_SETTINGS);
 	if (monitor_request_settings(&e->monitor, &ev->settings) < 0)
 		end(e, EXIT_CODE_FAILED);
 }
@@ -401,6 +452,9 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	e->armed = USEC_INFINITY;
 	if (e->phase == PHASE_ENDING)
 		return 0;
+	check_patience(e, now);
+	if (e->phase == PHASE_ENDING)
+		return 0;
 	if (e->phase == PHASE_WAITING && now >= e->try_at)
 		begin_try(e);
 	if (e->datapath.starved) {
@@ -426,7 +480,8 @@ static void begin_try(struct engine *e)
 		ask_credentials(e, false, "user name and password for the server");
 		return;
 	}
-	e->phase = PHASE_SOCKET;
+	ask(e, PHASE_SOCKET);
+	e->stale = false;
 	if (attempt_address(&e->attempt) == 0)
 		tell_state(e, ENGINE_STATE_RESOLVING, FAIL_NONE, "");
 	if (e->phase != PHASE_ENDING &&
@@ -473,6 +528,12 @@ static void on_socket(void *userdata, const struct ipc_ans_socket *answer, int f
 
 	if (e->phase != PHASE_SOCKET) {
 		fd_close(fd);
+		return;
+	}
+	if (e->stale) {
+		fd_close(fd);
+		begin_try(e);
+		settle(e, now);
 		return;
 	}
 	attempt_set_addresses(&e->attempt, answer->n_addresses);
@@ -580,6 +641,7 @@ static void on_auth(void *userdata, bool ok, int fd)
 		return;
 	}
 	begin_try(e);
+	settle(e, now_of(e));
 }
 
 /* ---- commands of the helper ------------------------------------------------------------------------------------- */
@@ -661,6 +723,7 @@ static void on_start(void *userdata, const struct ipc_start *start, int profile_
 		return;
 	}
 	begin_try(e);
+	settle(e, now_of(e));
 }
 
 /* The exit notification is what the loop would send; a full socket is waited for, but not for long. */
@@ -709,8 +772,13 @@ static void on_reconnect(void *userdata)
 	if (e->phase == PHASE_START || e->phase == PHASE_AUTH || e->phase == PHASE_ENDING)
 		return;
 	log_info("the network changed, connecting again");
-	drop_session(e);
 	attempt_restart(&e->attempt);
+	/* The helper works on one question at a time; its answer to the old one comes first. */
+	if (e->phase == PHASE_SOCKET) {
+		e->stale = true;
+		return;
+	}
+	drop_session(e);
 	begin_try(e);
 	if (e->phase != PHASE_ENDING)
 		settle(e, now);
@@ -840,9 +908,11 @@ int engine_run(struct engine *e, bool mounts_empty)
 	int r;
 
 	log_set_sink(log_to_helper, e);
+	ask(e, PHASE_START);
 	r = monitor_hello(&e->monitor);
 	if (r < 0)
 		return r;
+	arm(e, now_of(e));
 	if (!mounts_empty)
 		log_debug("the engine keeps its view of the file system: this kernel gives it no mount namespace of its own");
 	return sd_event_loop(e->event);

@@ -145,7 +145,6 @@ static void answer_socket(struct helper *h, const struct ipc_req_socket *q)
 	int fd = -EBADF, big = 4 << 20;
 	socklen_t len;
 
-	h->sockets++;
 	memset(&h->out, 0, sizeof(h->out));
 	h->out.type = IPC_ANS_SOCKET;
 	a->seq = q->seq;
@@ -169,6 +168,15 @@ static void answer_socket(struct helper *h, const struct ipc_req_socket *q)
 	}
 	(void)ipc_send(h->sock, &h->out, &fd, a->ok ? 1 : 0);
 	fd_close(fd);
+}
+
+void helper_release(struct helper *h)
+{
+	struct ipc_req_socket q = h->held;
+
+	h->hold = false;
+	h->held = (struct ipc_req_socket){ 0 };
+	answer_socket(h, &q);
 }
 
 static void apply_settings(struct helper *h, const struct ipc_req_settings *q)
@@ -237,7 +245,12 @@ static void handle(struct helper *h, const struct ipc_msg *m)
 		h->hello = true;
 		return;
 	case IPC_REQ_SOCKET:
-		answer_socket(h, &m->req_socket);
+		h->sockets++;
+		h->out_of_turn |= h->held.seq != 0;
+		if (h->hold)
+			h->held = m->req_socket;
+		else
+			answer_socket(h, &m->req_socket);
 		return;
 	case IPC_REQ_SETTINGS:
 		apply_settings(h, &m->req_settings);

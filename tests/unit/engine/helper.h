@@ -29,6 +29,9 @@ struct helper {
 	struct ipc_req_stats stats;
 	bool have_stats, verbose;
 	unsigned sockets; /* how many it asked for */
+	bool hold;        /* keep a request for a socket until helper_release() */
+	bool out_of_turn; /* it asked for a socket while one was held, for which nsvpnd would end it */
+	struct ipc_req_socket held;
 	unsigned connected; /* how often it said so */
 	struct ipc_msg in, out;
 };
@@ -40,6 +43,8 @@ int helper_start(struct helper *h, const char *engine, const char *profile, unsi
 /* Serves the engine until it reports the state (-1: until it ends) or the time is over. True when it happened. */
 bool helper_serve(struct helper *h, int state, unsigned msec);
 int helper_command(struct helper *h, enum ipc_type type);
+/* Answers the request that was held. */
+void helper_release(struct helper *h);
 /* Asks for statistics and waits for them. */
 bool helper_ask_stats(struct helper *h);
 /* Exit status of the engine, 128+N for signal N; kills it after 2 s. */

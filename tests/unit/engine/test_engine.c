@@ -157,6 +157,24 @@ LIVE(comes_back_when_the_server_restarts)
 	cr_assert_eq(ping("10.8.0.1", 5, 56), 0);
 }
 
+LIVE(a_new_network_while_a_socket_is_being_made_asks_once_more_and_in_turn)
+{
+	cr_assert(live_server(&live, "--explicit-exit-notify 1"));
+	start(REMOTE, "", NULL, ALL);
+	connect_now();
+	helper.hold = true;
+	for (unsigned i = 0; i < 3; i++) {
+		cr_assert_eq(helper_command(&helper, IPC_CMD_RECONNECT), 0);
+		(void)helper_serve(&helper, ENGINE_STATE_CONNECTED, 200);
+	}
+	cr_assert_eq(helper.sockets, 2);
+	helper_release(&helper);
+	connect_now();
+	cr_assert_not(helper.out_of_turn);
+	cr_assert_eq(helper.sockets, 3);
+	cr_assert_eq(ping("10.8.0.1", 5, 56), 0);
+}
+
 LIVE(notices_a_server_that_died_before_its_keepalive_does)
 {
 	usec_t begin;
