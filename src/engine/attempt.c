@@ -49,6 +49,7 @@ void attempt_restart(struct attempt *a)
 	a->address = a->n_addresses = 0;
 	a->tried = 0;
 	a->rounds = 0;
+	a->sent_away = 0;
 }
 
 static usec_t back_off(const struct attempt *a)
@@ -65,6 +66,7 @@ static usec_t next_remote(struct attempt *a)
 {
 	a->at = (a->at + 1) % a->n_remotes;
 	a->address = a->n_addresses = 0;
+	a->sent_away = 0;
 	if (++a->tried < a->n_remotes)
 		return 0;
 	a->tried = 0;
@@ -102,9 +104,10 @@ enum attempt_step attempt_failed(struct attempt *a, const struct attempt_failure
 	if (f->connected)
 		a->ever_connected = true;
 	if (lived)
-		a->rounds = 0, a->tried = 0;
+		a->rounds = 0, a->tried = 0, a->sent_away = 0;
 
-	if (f->advice == PROTO_ADVICE_SAME) {
+	/* "Come back" is meant for a restart; a server that says it each time would keep us from the others. */
+	if (f->advice == PROTO_ADVICE_SAME && (lived || a->sent_away++ < ATTEMPT_SENT_AWAY_MAX)) {
 		/* A server that sends everyone away at once would have us back at once, for ever. */
 		if (!lived)
 			a->rounds++;

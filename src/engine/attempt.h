@@ -14,6 +14,8 @@
 
 /* A session that lived at least this long counts as a success. */
 #define ATTEMPT_LIVED (10 * USEC_PER_SEC)
+/* So often in a row a server may send us away and have us back; then the next one is tried. */
+#define ATTEMPT_SENT_AWAY_MAX 3
 
 struct attempt {
 	uint16_t order[PROFILE_REMOTES_MAX];
@@ -23,6 +25,7 @@ struct attempt {
 	unsigned n_addresses;   /* of that remote; 0: not known yet, or none */
 	size_t tried;           /* remotes finished in this round */
 	unsigned rounds;        /* rounds without success */
+	unsigned sent_away;     /* how often in a row by this remote, before a session lived */
 	bool ever_connected;
 	usec_t retry, retry_max;
 	/* The first round: did certificates alone stop us? */

@@ -150,6 +150,33 @@ Test(attempt, a_server_that_sends_everyone_away_is_not_hammered)
 	}
 }
 
+Test(attempt, a_server_that_sends_everyone_away_does_not_keep_us_from_the_others)
+{
+	struct attempt_failure away = { .fail = FAIL_SERVER, .advice = PROTO_ADVICE_SAME };
+	unsigned tries = 0;
+	struct attempt a;
+	usec_t wait;
+
+	attempt_init(&a, 2, 0, 0);
+	for (; attempt_remote(&a) == 0 && tries < 100; tries++)
+		cr_assert_eq(attempt_failed(&a, &away, &wait), ATTEMPT_TRY);
+	cr_assert_eq(tries, ATTEMPT_SENT_AWAY_MAX + 1);
+	for (; attempt_remote(&a) == 1 && tries < 100; tries++)
+		cr_assert_eq(attempt_failed(&a, &away, &wait), ATTEMPT_TRY);
+	cr_assert_eq(tries, 2 * (ATTEMPT_SENT_AWAY_MAX + 1), "the count is for each server");
+	cr_assert_gt(wait, 0, "a whole round was in vain");
+
+	/* Sessions that lived in between are what the advice is for. */
+	for (unsigned i = 0; i < 10; i++) {
+		unsigned before = attempt_remote(&a);
+
+		away.connected = true;
+		away.lived = i % 2 ? 60 * SEC : 0;
+		cr_assert_eq(attempt_failed(&a, &away, &wait), ATTEMPT_TRY);
+		cr_assert_eq(attempt_remote(&a), before);
+	}
+}
+
 Test(attempt, the_servers_wish_is_the_least_wait)
 {
 	struct attempt a;
