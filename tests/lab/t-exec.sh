@@ -117,9 +117,9 @@ ok "and is quick about it" test $((SECONDS - t0)) -lt 10
 in_ns vpn nft delete table ip gap
 ok "connected again" wait_for 30 is_state connected
 
-# The installed tree.
-make -s -C "$LAB_TOP" BUILD="$BUILD" DESTDIR=$WORK/inst PREFIX=/usr install >$WORK/install.out 2>&1
-ok "make install" test -x $WORK/inst/usr/bin/nsvpn
+# The installed tree. With the prefix of the build: another one would link the programs anew under the other labs' feet.
+make -s -C "$LAB_TOP" BUILD="$BUILD" DESTDIR=$WORK/inst install >$WORK/install.out 2>&1
+ok "make install" test -x $WORK/inst/usr/local/bin/nsvpn
 is "no installed file has a setuid, setgid or capability bit" "" \
   "$(find $WORK/inst \( -perm -4000 -o -perm -2000 \) -type f; command -v getcap >/dev/null && getcap -r $WORK/inst)"
 ok "down" nsvpn down home

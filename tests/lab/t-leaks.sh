@@ -21,6 +21,12 @@ probe_args() { # TOKEN KINDS
 
 # ---- positive controls: the blog recipe -----------------------------------------------------------------------------
 
+recipe_tunnel() {
+  : >$WORK/recipe.log
+  spawn recipe openvpn --config $WORK/recipe.ovpn --remote $SRV 1195 udp4 --log $WORK/recipe.log --writepid $WORK/recipe.pid \
+    --disable-dco --pull-filter ignore ifconfig-ipv6 --pull-filter ignore redirect-gateway --redirect-gateway def1 >/dev/null 2>&1
+  wait_for 10 grep -q 'Initialization Sequence Completed' $WORK/recipe.log
+}
 recipe_up() {
   ip netns add recipe
   in_ns recipe ip link set lo up
@@ -39,21 +45,19 @@ recipe_up() {
   host nft add table ip recipe
   host nft 'add chain ip recipe post { type nat hook postrouting priority srcnat; }'
   host nft 'add rule ip recipe post ip saddr 10.0.0.0/24 oifname eth0 masquerade'
+  # 5: a program that is there before the tunnel is up.
+  ok "control: 5: a program that is early leaks with the recipe" seen NSVPNPROBE-ctl-5 3 \
+    in_recipe_as_user "$LABBIN"/probe --token NSVPNPROBE-ctl-5 --kinds udp4 --target4 192.0.2.80 --rate 20 --duration 0.6
   # IPv4 only, as that recipe was.
   sed '/^remote /d' $WORK/b.ovpn >$WORK/recipe.ovpn
-  spawn recipe openvpn --config $WORK/recipe.ovpn --remote $SRV 1195 udp4 --log $WORK/recipe.log --writepid $WORK/recipe.pid \
-    --disable-dco --pull-filter ignore ifconfig-ipv6 --pull-filter ignore redirect-gateway --redirect-gateway def1 >/dev/null 2>&1
-  wait_for 10 grep -q 'Initialization Sequence Completed' $WORK/recipe.log
+  recipe_tunnel
 }
 recipe_down() {
-  kill -9 "$(cat $WORK/recipe.pid)" 2>/dev/null
   ip netns del recipe
   host ip link del veth2 2>/dev/null
   host nft delete table ip recipe
   host sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
 }
-in_recipe_as_user() { in_ns recipe setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
-
 # Judged exactly as the product is below: with the recipe the judge must object.
 judge_objects() { # DESCRIPTION COMMAND...
   local what=$1 rc
@@ -64,7 +68,9 @@ judge_objects() { # DESCRIPTION COMMAND...
   rc=$?
   is "control: $what" 1 $rc
 }
-ok "control: the old recipe comes up" recipe_up
+in_recipe_as_user() { in_ns recipe setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+recipe_up
+ok "control: the old recipe comes up" grep -q 'Initialization Sequence Completed' $WORK/recipe.log
 is "control: and carries traffic" 198.51.100.10 "$(in_ns recipe curl -4 -s -m 5 http://192.0.2.80/)"
 recipe_probe() { # KIND
   # shellcheck disable=SC2046
@@ -101,6 +107,15 @@ recipe_dies() {
   wait $!
 }
 judge_objects "invariant 1: the recipe leaks when its engine is killed, and the judge sees it" recipe_dies
+# 4: dead for good.
+ok "control: 4: the recipe goes on leaking while its engine is dead" seen NSVPNPROBE-ctl-udp4 3 recipe_probe udp4
+# 2 and 7: another death, and an orderly stop.
+for sig in SEGV TERM; do
+  recipe_tunnel || diag "the recipe did not come up again"
+  kill -$sig "$(cat $WORK/recipe.pid)"
+  sleep 1
+  ok "control: 2, 7: the recipe leaks after SIG$sig" seen NSVPNPROBE-ctl-udp4 3 recipe_probe udp4
+done
 recipe_down
 
 # ---- the product ----------------------------------------------------------------------------------------------------
@@ -114,10 +129,10 @@ probes_start() { # NAME KINDS RATE
     >"$WORK/probe-$1.json" 2>"$WORK/probe-$1.err"
   sleep 0.3
 }
-probes_stop() { # NAME: true when it really sent or tried
+probes_stop() { # NAME: a failure when it did not try anything, for then its silence proves nothing
   pkill -TERM -f "NSVPNPROBE-$1 "
   sleep 0.4
-  jq -e '[.. | .sent? // empty] | add > 0 or true' "$WORK/probe-$1.json" >/dev/null 2>&1 || [ -s "$WORK/probe-$1.json" ]
+  ok "probe $1 really tried" jq -e '[.kinds[].tries] | add > 0' "$WORK/probe-$1.json"
 }
 connect_error_ms() { # how long a fresh connect() takes to fail
   in_ns home setpriv --reuid 65534 --regid 65534 --clear-groups "$LABBIN"/probe --connect-once 192.0.2.80:80 --timeout 5
@@ -153,7 +168,7 @@ invariants() {
   [ "$u" = veth ] && { spawn host "$LABBIN"/judge nv-home --count >$WORK/hostend.json 2>&1; hostend=$!; }
   probes_start "10$u" $ALL 200
   sleep 3
-  ok "$u: probes ran" probes_stop "10$u"
+  probes_stop "10$u"
   if [ "$u" = veth ]; then
     ok "veth: 12: the lock itself refuses programs the server's tuple on the uplink" \
       jq -e '.kinds["server-dev"].errors.EPERM > 0' "$WORK/probe-10$u.json"
