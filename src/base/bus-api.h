@@ -21,6 +21,11 @@
  *   ListTunnels() -> (as names)          configured tunnels and those that still exist in the kernel
  *   Processes(s name) -> (a(us))         pid, command
  *   Reload() -> ()                       look at the configuration folder again
+ *   Exec(s name, h request, h cwd, h stdin, h stdout, h stderr, h control, a{sv} options) -> (s unit)
+ *                                        has PID 1 start a program in the tunnel's namespace as the caller; the descriptors
+ *                                        and what is said on `control`: base/launch-api.h. Who the caller is is read from
+ *                                        the bus and from `control` (SO_PEERCRED, SO_PEERGROUPS), never from the message.
+ *                                        Options: "isolate" b, "no-new-privs" b, "terminal" b. Only on the system bus.
  * org.nsvpn1.Tunnel, one object for each name of ListTunnels, properties (all with change signals unless said):
  *   Name s, State s, Protocol s, Uplink s, DataPath s, DataPathReason s,
  *   RemoteHost s, RemoteAddress s, RemotePort q, RemoteTransport s ("udp"/"tcp"),
