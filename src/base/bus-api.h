@@ -26,7 +26,7 @@
  *                                        and what is said on `control`: base/launch-api.h. Who the caller is is read from
  *                                        the bus and from `control` (SO_PEERCRED, SO_PEERGROUPS), never from the message.
  *                                        Options: "isolate" b, "no-new-privs" b, "terminal" b. Only on the system bus.
- * org.nsvpn1.Tunnel, one object for each name of ListTunnels, properties (all with change signals unless said):
+ * org.nsvpn1.Tunnel, one object for each name of ListTunnels, properties (all with change signals, names without values, unless said):
  *   Name s, State s, Protocol s, Uplink s, DataPath s, DataPathReason s,
  *   RemoteHost s, RemoteAddress s, RemotePort q, RemoteTransport s ("udp"/"tcp"),
  *   Cipher s, Addresses as, Dns as, SearchDomains as, Mtu u, Netns s, FullTunnel b,

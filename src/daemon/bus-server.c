@@ -89,7 +89,7 @@ static int client_start(struct client *c, int *fd)
 	*fd = -EBADF; /* the bus's now */
 	if ((r = sd_bus_set_server(c->bus, 1, id)) < 0 || (r = sd_bus_set_anonymous(c->bus, 0)) < 0 ||
 	    (r = sd_bus_negotiate_fds(c->bus, 1)) < 0 || (r = sd_bus_set_exit_on_disconnect(c->bus, 0)) < 0 ||
-	    (r = manager_bus_add(c->bus, &s->context)) < 0 || (r = tunnel_bus_add(c->bus, s->context.manager)) < 0)
+	    (r = manager_bus_add(c->bus, &s->context)) < 0 || (r = tunnel_bus_add(c->bus, &s->context)) < 0)
 		return r;
 	r = sd_bus_match_signal(c->bus, NULL, NULL, "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local", "Disconnected",
 				on_disconnected, c);

@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "daemon/access.h"
 #include "daemon/auth-pair.h"
 #include "daemon/tunnel.h"
 
@@ -17,20 +18,22 @@ static int method_list(struct bus_context *c, sd_bus_message *m, sd_bus_error *e
 static int method_processes(struct bus_context *c, sd_bus_message *m, sd_bus_error *error);
 static int method_reload(struct bus_context *c, sd_bus_message *m, sd_bus_error *error);
 
-#define ACTION_CONTROL "org.nsvpn1.control" /* start, stop, reload */
+#define ACTION_CONTROL "org.nsvpn1.control" /* start, stop */
 #define ACTION_INSPECT "org.nsvpn1.inspect" /* look, change nothing */
+#define ACTION_ADMIN "org.nsvpn1.admin"     /* what concerns all users */
 
 static const struct method {
 	const char *member;
 	const char *action;
+	bool is_of_tunnel; /* the first argument names one */
 	method_fn handle;
 } methods[] = {
-	{ "Up", ACTION_CONTROL, method_up },
-	{ "Down", ACTION_CONTROL, method_down },
-	{ "Plan", ACTION_INSPECT, method_plan },
-	{ "ListTunnels", ACTION_INSPECT, method_list },
-	{ "Processes", ACTION_INSPECT, method_processes },
-	{ "Reload", ACTION_CONTROL, method_reload },
+	{ "Up", ACTION_CONTROL, true, method_up },
+	{ "Down", ACTION_CONTROL, true, method_down },
+	{ "Plan", ACTION_INSPECT, true, method_plan },
+	{ "ListTunnels", ACTION_INSPECT, false, method_list },
+	{ "Processes", ACTION_INSPECT, true, method_processes },
+	{ "Reload", ACTION_ADMIN, false, method_reload },
 };
 
 static const struct method *find_method(const char *member)
@@ -48,22 +51,28 @@ const char *manager_bus_action(const char *member)
 	return row ? row->action : NULL;
 }
 
-/* The only door. A method without a row is refused: forgetting one must not open it. */
-static int on_method(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	struct bus_context *c = userdata;
-	const struct method *row = find_method(sd_bus_message_get_member(m));
-	int r;
+/* ---- who ------------------------------------------------------------------------------------------------------------ */
 
-	if (!row)
-		return sd_bus_error_set(error, BUS_ERROR_DENIED, "this method has no permission rule");
-	r = c->authorise ? c->authorise(c->userdata, m, row->action, error) : 1;
-	if (r <= 0)
-		return r < 0 ? r : 1;
-	return row->handle(c, m, error);
+const struct sender *bus_context_sender(const struct bus_context *c, sd_bus_message *m)
+{
+	static const struct sender root = { .uid = 0 };
+
+	return c->sender ? c->sender(c->userdata, m) : &root;
 }
 
-/* ---- decoding ------------------------------------------------------------------------------------------------------- */
+bool bus_context_may_use(const struct bus_context *c, sd_bus_message *m, const char *tunnel, sd_bus_error *error)
+{
+	const struct sender *who = bus_context_sender(c, m);
+	_cleanup_(freep) char *why = NULL;
+
+	if (who && access_check_tunnel(tunnel, who, &why) == 0)
+		return true;
+	/* The return value only repeats the error. */
+	(void)sd_bus_error_set(error, BUS_ERROR_DENIED, why ? why : "it is not known who you are, so nothing is done for you");
+	return false;
+}
+
+/* ---- the door ------------------------------------------------------------------------------------------------------- */
 
 static int get_tunnel(struct bus_context *c, const char *name, struct tunnel **ret, sd_bus_error *error)
 {
@@ -84,6 +93,45 @@ static int get_tunnel(struct bus_context *c, const char *name, struct tunnel **r
 					 shown ? shown : "");
 	return sd_bus_error_set_errno(error, r);
 }
+
+/* The tunnel that m is about, if this sender may use it; m is rewound for the method. */
+static int check_tunnel(struct bus_context *c, sd_bus_message *m, const char **ret_name, sd_bus_error *error)
+{
+	struct tunnel *t;
+	const char *name;
+	int r;
+
+	r = sd_bus_message_read_basic(m, 's', &name);
+	if (r >= 0)
+		r = get_tunnel(c, name, &t, error);
+	if (r < 0)
+		return r;
+	if (!bus_context_may_use(c, m, name, error))
+		return -EACCES;
+	*ret_name = name; /* inside m */
+	return sd_bus_message_rewind(m, 1);
+}
+
+/* The only door. A method without a row is refused: forgetting one must not open it. */
+static int on_method(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_context *c = userdata;
+	const struct method *row = find_method(sd_bus_message_get_member(m));
+	const char *tunnel = NULL;
+	int r;
+
+	if (!row)
+		return sd_bus_error_set(error, BUS_ERROR_DENIED, "this method has no permission rule");
+	r = row->is_of_tunnel ? check_tunnel(c, m, &tunnel, error) : 0;
+	if (r < 0)
+		return r;
+	r = c->authorise ? c->authorise(c->userdata, m, row->action, tunnel, error) : 1;
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	return row->handle(c, m, error);
+}
+
+/* ---- decoding ------------------------------------------------------------------------------------------------------- */
 
 struct options {
 	const char *uplink;
@@ -251,16 +299,19 @@ static int method_plan(struct bus_context *c, sd_bus_message *m, sd_bus_error *e
 
 static int method_list(struct bus_context *c, sd_bus_message *m, sd_bus_error *error _unused_)
 {
-	_cleanup_(strv_freep) char **names = NULL;
+	_cleanup_(strv_freep) char **names = NULL, **mine = NULL;
 	sd_bus_message *reply = NULL;
 	int r;
 
 	manager_refresh_stats(c->manager); /* who lists will read the properties next */
 	r = manager_names(c->manager, &names);
+	for (size_t i = 0; r >= 0 && names && names[i]; i++)
+		if (bus_context_may_use(c, m, names[i], NULL))
+			r = strv_add(&mine, names[i]);
 	if (r >= 0)
 		r = sd_bus_message_new_method_return(m, &reply);
 	if (r >= 0)
-		r = sd_bus_message_append_strv(reply, names);
+		r = sd_bus_message_append_strv(reply, mine);
 	if (r >= 0)
 		r = sd_bus_send(NULL, reply, NULL);
 	sd_bus_message_unref(reply);

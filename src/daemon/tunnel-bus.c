@@ -226,7 +226,7 @@ GETTER(get_process_count)
 	return sd_bus_message_append(reply, "u", t->n_processes);
 }
 
-#define SIGNALLED SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
+#define SIGNALLED SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION /* see tunnel-bus.h */
 
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
@@ -259,9 +259,24 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_END,
 };
 
-static int find_tunnel(sd_bus *bus _unused_, const char *path, const char *interface _unused_, void *userdata,
-		       void **ret_found, sd_bus_error *error _unused_)
+/* NULL while a signal is made: then nobody asks. */
+static sd_bus_message *current_call(sd_bus *bus)
 {
+	sd_bus_message *m = sd_bus_get_current_message(bus);
+	const char *interface = m ? sd_bus_message_get_interface(m) : NULL;
+
+	/* A method of the manager may cause signals; only these two show a tunnel to the sender. */
+	if (!interface || (!str_eq(interface, "org.freedesktop.DBus.Properties") &&
+			   !str_eq(interface, "org.freedesktop.DBus.Introspectable")))
+		return NULL;
+	return m;
+}
+
+static int find_tunnel(sd_bus *bus, const char *path, const char *interface _unused_, void *userdata, void **ret_found,
+		       sd_bus_error *error)
+{
+	sd_bus_message *m = current_call(bus);
+	struct bus_context *c = userdata;
 	_cleanup_(freep) char *name = NULL;
 	struct tunnel *t;
 	int r;
@@ -269,25 +284,31 @@ static int find_tunnel(sd_bus *bus _unused_, const char *path, const char *inter
 	r = sd_bus_path_decode(path, BUS_PATH_TUNNEL_PREFIX, &name);
 	if (r <= 0)
 		return r;
-	r = manager_get(userdata, name, &t);
+	r = manager_get(c->manager, name, &t);
 	if (r == -ENOENT || r == -EINVAL)
 		return 0;
 	if (r < 0)
 		return r;
+	if (m && !bus_context_may_use(c, m, name, error))
+		return -EACCES;
 	*ret_found = t;
 	return 1;
 }
 
-static int list_tunnels(sd_bus *bus _unused_, const char *prefix _unused_, void *userdata, char ***ret_nodes,
+static int list_tunnels(sd_bus *bus, const char *prefix _unused_, void *userdata, char ***ret_nodes,
 			sd_bus_error *error _unused_)
 {
 	_cleanup_(strv_freep) char **names = NULL, **paths = NULL;
+	sd_bus_message *m = current_call(bus);
+	struct bus_context *c = userdata;
 	int r;
 
-	r = manager_names(userdata, &names);
+	r = manager_names(c->manager, &names);
 	for (size_t i = 0; r >= 0 && i < strv_len(names); i++) {
 		_cleanup_(freep) char *path = NULL;
 
+		if (m && !bus_context_may_use(c, m, names[i], NULL))
+			continue;
 		r = sd_bus_path_encode(BUS_PATH_TUNNEL_PREFIX, names[i], &path);
 		if (r >= 0)
 			r = strv_add(&paths, path);
@@ -298,14 +319,14 @@ static int list_tunnels(sd_bus *bus _unused_, const char *prefix _unused_, void 
 	return 0;
 }
 
-int tunnel_bus_add(sd_bus *bus, struct manager *manager)
+int tunnel_bus_add(sd_bus *bus, struct bus_context *context)
 {
 	int r;
 
-	r = sd_bus_add_fallback_vtable(bus, NULL, BUS_PATH_TUNNEL_PREFIX, BUS_IFACE_TUNNEL, vtable, find_tunnel, manager);
+	r = sd_bus_add_fallback_vtable(bus, NULL, BUS_PATH_TUNNEL_PREFIX, BUS_IFACE_TUNNEL, vtable, find_tunnel, context);
 	if (r < 0)
 		return r;
-	return sd_bus_add_node_enumerator(bus, NULL, BUS_PATH_TUNNEL_PREFIX, list_tunnels, manager);
+	return sd_bus_add_node_enumerator(bus, NULL, BUS_PATH_TUNNEL_PREFIX, list_tunnels, context);
 }
 
 int tunnel_bus_emit(sd_bus *bus, const struct tunnel *t, char *const *properties)

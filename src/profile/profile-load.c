@@ -139,7 +139,7 @@ static int read_profile(struct folder *f, struct secret **ret)
 	return r < 0 ? r : to_secret(text, len, ret);
 }
 
-static int read_settings(struct folder *f, struct profile *p, char **ret_error)
+static int read_settings(struct folder *f, struct tunnel_settings *s, char **ret_error)
 {
 	_cleanup_(freep) char *text = NULL, *path = NULL;
 	size_t len;
@@ -151,7 +151,7 @@ static int read_settings(struct folder *f, struct profile *p, char **ret_error)
 	if (r < 0)
 		return r;
 	path = full_path(f, SETTINGS_FILE);
-	return path ? tunnel_settings_parse(text, len, path, &p->settings, ret_error) : -ENOMEM;
+	return path ? tunnel_settings_parse(text, len, path, s, ret_error) : -ENOMEM;
 }
 
 static int load(struct folder *f, struct profile **ret, struct secret **ret_inline, char **ret_error)
@@ -172,7 +172,7 @@ static int load(struct folder *f, struct profile **ret, struct secret **ret_inli
 	if (r == 0)
 		r = profile_verify(p, ret_error);
 	if (r == 0)
-		r = read_settings(f, p, ret_error);
+		r = read_settings(f, &p->settings, ret_error);
 	if (r == 0 && ret_inline)
 		r = profile_inline_ovpn(secret_string(text), secret_len(text), path, load_checked, f, &whole,
 					ret_error);
@@ -209,6 +209,34 @@ int profile_load_tunnel(const char *name, struct profile **ret, struct secret **
 		error = TAKE_PTR(f.error);
 	}
 	if (!error && r != -ENOENT && r != -ENOMEM)
+		error = str_format("%s: cannot be read (%s)", path, strerror(-r));
+	if (error)
+		*ret_error = TAKE_PTR(error);
+	return r;
+}
+
+int tunnel_settings_load(const char *name, struct tunnel_settings *ret, char **ret_error)
+{
+	_cleanup_(freep) char *path = place_tunnel_etc(name), *error = NULL;
+	struct folder f = { .fd = -EBADF, .path = path };
+	struct tunnel_settings s = { 0 };
+	int r;
+
+	if (!path)
+		return -ENOMEM;
+	r = open_folder(&f);
+	if (r == 0)
+		r = read_settings(&f, &s, &error);
+	f.fd = fd_close(f.fd);
+	if (r == 0) {
+		*ret = s;
+		return 0;
+	}
+	if (f.error) {
+		free(error);
+		error = TAKE_PTR(f.error);
+	}
+	if (!error && r != -ENOMEM)
 		error = str_format("%s: cannot be read (%s)", path, strerror(-r));
 	if (error)
 		*ret_error = TAKE_PTR(error);

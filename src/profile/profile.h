@@ -115,6 +115,7 @@ struct tunnel_settings {
 	unsigned n_dns;
 	enum { DEFAULT_ROUTE_AUTO, DEFAULT_ROUTE_YES, DEFAULT_ROUTE_NO } default_route;
 	char *via; /* reserved: another tunnel */
+	char **users, **groups; /* [Access]: names or numbers; both NULL: everybody whom the bus lets */
 };
 
 struct profile {
@@ -172,6 +173,11 @@ int profile_files_ovpn(const char *text, size_t len, char ***ret);
 /* settings.conf. Unknown key: "FILE:LINE:COLUMN: unknown key …, did you mean …". */
 int tunnel_settings_parse(const char *text, size_t len, const char *source, struct tunnel_settings *ret, char **ret_error);
 void tunnel_settings_done(struct tunnel_settings *s);
+/*
+ * settings.conf of a configured tunnel alone, checked as profile_load_tunnel() checks it; the defaults where there is none.
+ * -ENOENT: no such tunnel; every error with a sentence but for -ENOMEM.
+ */
+int tunnel_settings_load(const char *name, struct tunnel_settings *ret, char **ret_error);
 
 /*
  * Loads <etc>/tunnels/NAME: the profile file, settings.conf (optional), the files it names; and checks owner and mode

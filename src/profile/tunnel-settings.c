@@ -64,6 +64,51 @@ static int parse_dns(struct tunnel_settings *s, const char *value, const char **
 	return 0;
 }
 
+#define ACCESS_NAMES_MAX 64
+#define ACCESS_NAME_LEN 64
+
+/* What useradd, a directory service or a number may be; never an option, never a path. Resolved when somebody comes. */
+static bool is_account_name(const char *s)
+{
+	static const char chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-@\\$+";
+
+	return s[0] != '-' && strlen(s) <= ACCESS_NAME_LEN && s[strspn(s, chars)] == '\0';
+}
+
+/* Names separated by blanks; a second line replaces the first, as with DNS=. */
+static int parse_names(const char *value, char ***names)
+{
+	_cleanup_(strv_freep) char **v = NULL;
+	_cleanup_(freep) char *copy = strdup(value);
+	char *rest = copy, *word;
+
+	if (!copy)
+		return -ENOMEM;
+	while ((word = str_next_word(&rest))) {
+		if (strv_len(v) == ACCESS_NAMES_MAX || !is_account_name(word))
+			return -EINVAL;
+		if (strv_add(&v, word) < 0)
+			return -ENOMEM;
+	}
+	if (!v)
+		return -EINVAL;
+	strv_free(*names);
+	*names = TAKE_PTR(v);
+	return 0;
+}
+
+static int parse_users(struct tunnel_settings *s, const char *value, const char **ret_want)
+{
+	*ret_want = "1 to 64 names or numbers of users, separated by blanks";
+	return parse_names(value, &s->users);
+}
+
+static int parse_groups(struct tunnel_settings *s, const char *value, const char **ret_want)
+{
+	*ret_want = "1 to 64 names or numbers of groups, separated by blanks";
+	return parse_names(value, &s->groups);
+}
+
 #define NOT_CONFINED_SO "is not supported yet; remove the line, since nsvpn would not keep what it promises"
 
 static const struct tunnel_key keys[] = {
@@ -72,8 +117,8 @@ static const struct tunnel_key keys[] = {
 	{ "Tunnel", "DNS", parse_dns, NULL },
 	{ "Tunnel", "DefaultRoute", parse_default_route, NULL },
 	{ "Tunnel", "Via", NULL, "is not supported yet: a tunnel cannot run inside another; remove the line" },
-	{ "Access", "Users", NULL, NOT_CONFINED_SO },
-	{ "Access", "Groups", NULL, NOT_CONFINED_SO },
+	{ "Access", "Users", parse_users, NULL },
+	{ "Access", "Groups", parse_groups, NULL },
 	{ "Exceptions", "Allow", NULL, NOT_CONFINED_SO },
 	{ "Exceptions", "Publish", NULL, NOT_CONFINED_SO },
 };
@@ -188,5 +233,7 @@ int tunnel_settings_parse(const char *text, size_t len, const char *source, stru
 void tunnel_settings_done(struct tunnel_settings *s)
 {
 	free(s->via);
+	strv_free(s->users);
+	strv_free(s->groups);
 	*s = (struct tunnel_settings){ 0 };
 }

@@ -367,7 +367,8 @@ Test(manager_bus, an_idle_server_closes_unless_somebody_came)
 	cr_assert_neq(access(path, F_OK), 0);
 }
 
-static int refuse_all(void *userdata, sd_bus_message *m _unused_, const char *action, sd_bus_error *error)
+static int refuse_all(void *userdata, sd_bus_message *m _unused_, const char *action, const char *tunnel _unused_,
+		      sd_bus_error *error)
 {
 	*(const char **)userdata = action;
 	return sd_bus_error_set(error, BUS_ERROR_DENIED, "no");
@@ -393,7 +394,7 @@ Test(manager_bus, every_method_has_a_polkit_action)
 	/* The action of looking must not open what changes something (firewalld's CVE-2026-4948). */
 	cr_expect_str_eq(manager_bus_action("Up"), "org.nsvpn1.control");
 	cr_expect_str_eq(manager_bus_action("Down"), "org.nsvpn1.control");
-	cr_expect_str_eq(manager_bus_action("Reload"), "org.nsvpn1.control");
+	cr_expect_str_eq(manager_bus_action("Reload"), "org.nsvpn1.admin");
 	cr_expect_str_eq(manager_bus_action("Plan"), "org.nsvpn1.inspect");
 }
 

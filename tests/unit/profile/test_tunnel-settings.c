@@ -10,7 +10,7 @@ Test(tunnel_settings, reads_every_key)
 {
 	static const char text[] =
 		"# comment\r\n[Tunnel]\r\nUplink = socket\r\nAutostart=yes\nDNS=9.9.9.9  2620:fe::fe\n"
-		"DefaultRoute=no\n";
+		"DefaultRoute=no\n[Access]\nUsers=nobody\nUsers=alice  1000 CORP\\bob\nGroups=vpn\n";
 	struct tunnel_settings s;
 	char *error = NULL;
 
@@ -20,10 +20,18 @@ Test(tunnel_settings, reads_every_key)
 	cr_assert_eq(s.n_dns, 2);
 	cr_assert_eq(s.dns[1].family, AF_INET6);
 	cr_assert_eq(s.default_route, DEFAULT_ROUTE_NO);
+	cr_assert_eq(strv_len(s.users), 3);
+	cr_assert_str_eq(s.users[0], "alice");
+	cr_assert_str_eq(s.users[1], "1000");
+	cr_assert_str_eq(s.users[2], "CORP\\bob");
+	cr_assert_eq(strv_len(s.groups), 1);
+	cr_assert_str_eq(s.groups[0], "vpn");
 	tunnel_settings_done(&s);
 	cr_assert_eq(tunnel_settings_parse("", 0, "s.conf", &s, &error), 0);
 	cr_assert_eq(s.uplink, UPLINK_VETH);
 	cr_assert_eq(s.default_route, DEFAULT_ROUTE_AUTO);
+	cr_assert_null(s.users);
+	cr_assert_null(s.groups);
 }
 
 static const struct {
@@ -43,8 +51,12 @@ static const struct {
 	{ "[Tunnel]\nDNS=127.0.0.53\n", "addresses of name servers" },
 	{ "[Tunnel]\nDNS=1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 1.1.1.5 1.1.1.6 1.1.1.7 1.1.1.8 1.1.1.9\n", "1 to 8" },
 	{ "[Tunnel]\nVia=other\n", "s.conf:2:1: Via= in [Tunnel] is not supported yet" },
-	{ "[Access]\nUsers=bob\n", "Users= in [Access] is not supported yet" },
-	{ "[Access]\nGroups=x\n", "not supported yet" },
+	{ "[Access]\nUsers=\n", "names or numbers of users" },
+	{ "[Access]\nUsers=bob,alice\n", "names or numbers of users" },
+	{ "[Access]\nUsers=-u\n", "names or numbers of users" },
+	{ "[Access]\nUsers=../bob\n", "names or numbers of users" },
+	{ "[Access]\nGroups=\n", "names or numbers of groups" },
+	{ "[Access]\nGroups=a:b\n", "names or numbers of groups" },
 	{ "[Exceptions]\nAllow=192.168.0.0/16\n", "not supported yet" },
 	{ "[Exceptions]\nPublish=tcp:8080\n", "not supported yet" },
 	{ "[Tunnel\n", "s.conf:1:" },
