@@ -151,11 +151,12 @@ $(B)/tests/%.o: tests/%.c
 	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) $(CFLAGS_nl) -MMD -MP -c -o $@ $<
 
 # Stand-alone tools of the lab: one .c file, one program.
+LABLIBS_stubapp := $(LIBS_systemd)
 LAB_TOOLS := $(patsubst tests/lab/%.c,$(B)/lab/%,$(wildcard tests/lab/*.c))
 $(B)/lab/%: tests/lab/%.c $(B)/base.a
 	$(call say,CC,$<)
 	@mkdir -p $(dir $@)
-	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ $< $(B)/base.a -lpthread
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ $< $(B)/base.a -lpthread $(LABLIBS_$*)
 -include $(wildcard $(B)/lab/*.d)
 
 unit-bins: $(UNIT_BINS)

@@ -238,6 +238,13 @@ char *str_trim(char *s)
 	return s;
 }
 
+const char *str_base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 /* ---- vectors ---- */
 
 size_t strv_len(char *const *v)

@@ -46,6 +46,8 @@ bool str_copy(char *dst, size_t cap, const char *src);
 char *str_next_word(char **s);
 /* Cuts blanks at both ends, in place. */
 char *str_trim(char *s);
+/* What follows the last slash, or the whole; borrowed from path. */
+const char *str_base_name(const char *path);
 
 /* NULL-terminated string vectors. */
 size_t strv_len(char *const *v);

@@ -12,6 +12,7 @@
 void caller_done(struct caller *c)
 {
 	free(c->shell);
+	free(c->home);
 	*c = (struct caller){ 0 };
 }
 
@@ -19,10 +20,11 @@ static int from_passwd(const struct passwd *pw, struct caller *ret)
 {
 	struct caller c = { .is_switch = pw->pw_uid != geteuid(), .uid = pw->pw_uid, .gid = pw->pw_gid };
 
-	if (pw->pw_shell && *pw->pw_shell) {
-		c.shell = strdup(pw->pw_shell);
-		if (!c.shell)
-			return output_oom();
+	c.shell = pw->pw_shell && *pw->pw_shell ? strdup(pw->pw_shell) : NULL;
+	c.home = pw->pw_dir && *pw->pw_dir ? strdup(pw->pw_dir) : NULL;
+	if ((pw->pw_shell && *pw->pw_shell && !c.shell) || (pw->pw_dir && *pw->pw_dir && !c.home)) {
+		caller_done(&c);
+		return output_oom();
 	}
 	*ret = c;
 	return EXIT_CODE_OK;

@@ -11,6 +11,7 @@ struct caller {
 	uid_t uid;
 	gid_t gid;
 	char *shell;    /* malloc'ed, of the passwd entry; NULL without one */
+	char *home;     /* likewise */
 };
 
 void caller_done(struct caller *c);

@@ -7,8 +7,10 @@
 #include <sys/types.h>
 
 #include "base/log.h"
+#include "base/places.h"
 #include "cli/bring-up.h"
 #include "cli/caller.h"
+#include "cli/instances.h"
 #include "cli/options.h"
 #include "cli/tunnel-names.h"
 #include "launch/launch.h"
@@ -18,10 +20,10 @@
 struct exec_options {
 	const char *tunnel, *user, *credentials;
 	usec_t timeout;
-	bool no_wait, allow_inet_stdio;
+	bool no_wait, allow_inet_stdio, new_instance, allow_running;
 };
 
-#define EXEC_OPTION_COUNT 6
+#define EXEC_OPTION_COUNT 8
 static void fill_table(struct option_spec table[EXEC_OPTION_COUNT], struct exec_options *e)
 {
 	table[0] = (struct option_spec){ "tunnel", 't', OPTION_TEXT, &e->tunnel };
@@ -30,6 +32,8 @@ static void fill_table(struct option_spec table[EXEC_OPTION_COUNT], struct exec_
 	table[3] = (struct option_spec){ "credentials", 0, OPTION_TEXT, &e->credentials };
 	table[4] = (struct option_spec){ "no-wait", 0, OPTION_FLAG, &e->no_wait };
 	table[5] = (struct option_spec){ "allow-inet-stdio", 0, OPTION_FLAG, &e->allow_inet_stdio };
+	table[6] = (struct option_spec){ "new-instance", 0, OPTION_FLAG, &e->new_instance };
+	table[7] = (struct option_spec){ "allow-running", 0, OPTION_FLAG, &e->allow_running };
 }
 
 static int which_tunnel(const struct exec_options *e, char **ret)
@@ -86,6 +90,37 @@ static int ensure_up(const struct cli *cli, const struct exec_options *e, const 
 	return r;
 }
 
+/*
+ * Looks for instances outside as the user who will run the program: what is read and made then is what he may. An exit
+ * code; *ret is empty after a failure.
+ */
+static int check_instances(const struct exec_options *e, const struct caller *caller, const char *name,
+			   char *const *program, struct instances *ret)
+{
+	_cleanup_(freep) char *netns = place_netns(name);
+	_cleanup_(freep) char *state = instances_state_home(caller->is_switch ? caller->home : getenv("HOME"), !caller->is_switch);
+	const struct instances_query q = {
+		.argv = program,
+		.tunnel = name,
+		.netns = netns,
+		.proc = "/proc",
+		.state_home = state,
+		.uid = caller->uid,
+		.new_instance = e->new_instance,
+		.allow_running = e->allow_running,
+	};
+	int r;
+
+	if (!netns || !state)
+		return output_oom();
+	if (caller->is_switch && (setegid(caller->gid) < 0 || seteuid(caller->uid) < 0))
+		return output_fail(EXIT_CODE_EXEC_FAILED, "cannot look at user %u's programs as that user: %m", caller->uid);
+	r = instances_check(&q, ret);
+	if (caller->is_switch && (seteuid(0) < 0 || setegid(0) < 0))
+		return output_fail(EXIT_CODE_EXEC_FAILED, "cannot become root again: %m");
+	return r;
+}
+
 /* Interrupted stays what it is; everything else is "nsvpn failed". */
 static int own_failure(int code)
 {
@@ -96,6 +131,7 @@ static int run(const struct cli *cli, const struct command *self, const struct e
 	       const struct caller *caller, char *const *program)
 {
 	_cleanup_(freep) char *name = NULL;
+	struct instances instances = { 0 };
 	struct launch l;
 	char *error = NULL;
 	int r;
@@ -104,18 +140,23 @@ static int run(const struct cli *cli, const struct command *self, const struct e
 	if (r == EXIT_CODE_OK)
 		r = which_tunnel(e, &name);
 	if (r == EXIT_CODE_OK)
+		r = check_instances(e, caller, name, program, &instances);
+	if (r == EXIT_CODE_OK)
 		r = ensure_up(cli, e, name);
-	if (r != EXIT_CODE_OK)
+	if (r != EXIT_CODE_OK) {
+		instances_done(&instances);
 		return own_failure(r);
+	}
 	l = (struct launch){
 		.tunnel = name,
-		.argv = program,
+		.argv = instances.argv ? instances.argv : program,
 		.uid = caller->uid,
 		.gid = caller->gid,
 		.switch_user = caller->is_switch,
 		.allow_inet_stdio = e->allow_inet_stdio,
 	};
 	r = launch_exec(&l, &error);
+	instances_done(&instances);
 	return output_fail_take((enum exit_code)r, error, "the program could not be started");
 }
 

@@ -2,7 +2,9 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/places.h"
 #include "cli/options.h"
+#include "cli/proc-list.h"
 #include "cli/tunnel-names.h"
 #include "cli/tunnel-view.h"
 
@@ -31,8 +33,10 @@ static int read_one(struct client *c, const char *name, struct tunnel_view *v)
 
 	if (r == -ENOENT)
 		r = tunnel_view_offline(name, v);
-	else if (r >= 0)
+	else if (r >= 0) {
 		tunnel_view_describe(v);
+		tunnel_view_read_programs(c, v);
+	}
 	if (r < 0)
 		code = client_fail(&e, r);
 	sd_bus_error_free(&e);
@@ -82,8 +86,56 @@ static int status_text(const struct cli *cli, struct client *c, char *const *nam
 	return r == EXIT_CODE_OK ? output_flush() : r;
 }
 
+/* ---- escapes ---- */
+
+static void print_escapes(const char *name, const struct programs *p)
+{
+	printf("%s: %s\n", name, p->n ? "programs that were started for it and run outside:" : "no program that got out is seen");
+	for (size_t i = 0; i < p->n; i++)
+		printf("  %7u  %s\n", p->items[i].pid, p->items[i].command);
+}
+
+/* Exit code 5 when something was found. Asks the kernel, not the helper. */
+static int show_escapes(const struct cli *cli, char *const *names)
+{
+	struct strbuf b = { 0 };
+	struct json j = { .out = &b };
+	bool found = false;
+	int r = 0;
+
+	json_begin_envelope(&j);
+	json_key(&j, "tunnels");
+	json_begin_array(&j);
+	for (; *names && r >= 0; names++) {
+		_cleanup_(freep) char *netns = place_netns(*names);
+		struct programs p = { 0 };
+
+		r = netns ? programs_escaped("/proc", *names, netns, geteuid() == 0 ? PROC_ANY_USER : geteuid(), &p) : -ENOMEM;
+		if (r < 0)
+			break;
+		found = found || p.n;
+		if (!cli->json)
+			print_escapes(*names, &p);
+		json_begin_object(&j);
+		json_pair(&j, "name", *names);
+		json_key(&j, "escapes");
+		programs_json(&p, &j);
+		json_end_object(&j);
+		programs_done(&p);
+	}
+	json_end_array(&j);
+	if (r >= 0 && cli->json)
+		r = json_end_envelope(&j);
+	else if (r >= 0)
+		r = output_flush();
+	else
+		r = output_fail(EXIT_CODE_FAILED, "the running programs cannot be looked at: %s", strerror(-r));
+	strbuf_done(&b);
+	return r == EXIT_CODE_OK && found ? EXIT_CODE_NOT_PROTECTED : r;
+}
+
 /* One look with a connection of its own, so that --watch lives through helpers that come and go. */
-static int look(const struct cli *cli, const char *name)
+static int look(const struct cli *cli, const char *name, bool escapes)
 {
 	_cleanup_(client_freep) struct client *c = NULL;
 	_cleanup_(strv_freep) char **names = NULL;
@@ -102,11 +154,13 @@ static int look(const struct cli *cli, const char *name)
 		if (strv_add(&names, name) < 0)
 			return output_oom();
 	}
+	if (escapes)
+		return show_escapes(cli, names);
 	return cli->json ? status_json(c, names) : status_text(cli, c, names);
 }
 
 /* Until a signal or a failure ends it. */
-static int watch(const struct cli *cli, const char *name)
+static int watch(const struct cli *cli, const char *name, bool escapes)
 {
 	bool is_screen = !cli->json && isatty(STDOUT_FILENO);
 	int r;
@@ -116,7 +170,7 @@ static int watch(const struct cli *cli, const char *name)
 
 		if (is_screen)
 			printf("\033[H\033[2J");
-		r = look(cli, name);
+		r = look(cli, name, escapes);
 		if (r == EXIT_CODE_OK)
 			(void)nanosleep(&pause, NULL); /* woken early: looks early */
 	} while (r == EXIT_CODE_OK);
@@ -125,8 +179,9 @@ static int watch(const struct cli *cli, const char *name)
 
 int cmd_status(struct cli *cli, const struct command *self, int argc, char **argv)
 {
-	bool is_watch = false;
-	const struct option_spec table[] = { { "watch", 0, OPTION_FLAG, &is_watch } };
+	bool is_watch = false, escapes = false;
+	const struct option_spec table[] = { { "watch", 0, OPTION_FLAG, &is_watch },
+					     { "escapes", 0, OPTION_FLAG, &escapes } };
 	struct options o = { .table = table, .n_table = ARRAY_SIZE(table), .max_operands = 1 };
 	int r;
 
@@ -136,7 +191,7 @@ int cmd_status(struct cli *cli, const struct command *self, int argc, char **arg
 	r = o.n_operands ? tunnel_names_check(o.operands[0]) : EXIT_CODE_OK;
 	if (r != EXIT_CODE_OK)
 		return r;
-	return is_watch ? watch(cli, o.operands[0]) : look(cli, o.operands[0]);
+	return is_watch ? watch(cli, o.operands[0], escapes) : look(cli, o.operands[0], escapes);
 }
 
 /* ---- list ---- */

@@ -32,7 +32,8 @@ static const struct command commands[] = {
 	  "  --all   every tunnel that is up\n"
 	  "  --kill  end the programs inside",
 	  true, cmd_down },
-	{ "exec", "[-t NAME] [--user USER] [--timeout SECONDS] [--no-wait] [--] PROGRAM [ARGUMENT...]", "run a program in the tunnel",
+	{ "exec", "[-t NAME] [--new-instance] [--user USER] [--timeout SECONDS] [--no-wait] [--] PROGRAM [ARGUMENT...]",
+	  "run a program in the tunnel",
 	  "Runs PROGRAM in the tunnel's namespace, with your arguments, environment, working folder, terminal and exit\n"
 	  "status; under sudo as the user who called sudo. The tunnel is brought up first where it is down; where it has\n"
 	  "lost its connection, the program starts at once, locked in, and has network when the tunnel is back. The first\n"
@@ -42,15 +43,20 @@ static const struct command commands[] = {
 	  "  --timeout SECONDS    how long to wait for the first connection. Default: 60\n"
 	  "  --no-wait            do not wait for it: start the program as soon as the tunnel is locked\n"
 	  "  --credentials FILE   as with `nsvpn up`\n"
-	  "  --allow-inet-stdio   let it have a network socket of the outside as standard input, output or error\n\n"
+	  "  --allow-inet-stdio   let it have a network socket of the outside as standard input, output or error\n"
+	  "  --new-instance       a separate instance of a browser, office, editor ... with a folder of its own, beside one that\n"
+	  "                       runs outside. Without it such a start is refused: the window would open outside\n"
+	  "  --allow-running      do not refuse it\n\n"
 	  "Exit status: the program's own; 125 nsvpn failed, 126 it cannot be executed, 127 it was not found.\n\n"
-	  "  sudo nsvpn exec firefox --new-instance --profile /tmp/tunnel-profile",
+	  "  sudo nsvpn exec --new-instance firefox",
 	  false, cmd_exec },
 	{ "shell", "[-t NAME] [--user USER] [--timeout SECONDS] [--no-wait]", "run your shell in the tunnel",
 	  "The same as `nsvpn exec` with your own shell. The options and exit status are those of exec.", false, cmd_shell },
-	{ "status", "[NAME] [--watch]", "state, addresses, traffic, last error",
+	{ "status", "[NAME] [--watch] [--escapes]", "state, addresses, traffic, programs inside, last error",
 	  "Shows one tunnel or all. Nothing is started or changed.\n\n"
-	  "  --watch  again every second, until Ctrl-C",
+	  "  --watch    again every second, until Ctrl-C\n"
+	  "  --escapes  instead: programs that were started for the tunnel and run outside, as far as they can be seen; exit code 5\n"
+	  "             when there are some",
 	  true, cmd_status },
 	{ "list", "[--names]", "the tunnels there are",
 	  "Lists the configured tunnels and their state.\n\n"

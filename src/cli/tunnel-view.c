@@ -61,6 +61,7 @@ void tunnel_view_done(struct tunnel_view *v)
 		else if (fields[i].type == 'v')
 			strv_free(*(char ***)p);
 	}
+	programs_done(&v->programs);
 	*v = (struct tunnel_view){ 0 };
 }
 
@@ -147,6 +148,18 @@ int tunnel_view_read(struct client *c, const char *name, struct tunnel_view *ret
 	tunnel_view_done(ret);
 	*ret = v;
 	return 0;
+}
+
+void tunnel_view_read_programs(struct client *c, struct tunnel_view *v)
+{
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+
+	if (tunnel_view_is_down(v) && !v->process_count)
+		return;
+	programs_done(&v->programs);
+	if (programs_read(c, v->name, &v->programs, &e) >= 0)
+		v->process_count = (uint32_t)v->programs.n; /* the property may be a second old */
+	sd_bus_error_free(&e);
 }
 
 static bool is_empty(const char *s)
@@ -291,6 +304,8 @@ void tunnel_view_json(const struct tunnel_view *v, struct json *j)
 	json_strv(j, v->search_domains);
 	json_key(j, "full_tunnel");
 	json_bool(j, v->full_tunnel);
+	json_key(j, "programs");
+	programs_json(&v->programs, j);
 	json_end_object(j);
 }
 
@@ -387,6 +402,20 @@ static void print_lock(const struct tunnel_view *v)
 		print_line("", "not a full tunnel: the server carries only some networks, the rest is unreachable inside");
 }
 
+#define PROGRAMS_SHOWN 20U
+
+static void print_programs(const struct tunnel_view *v)
+{
+	const struct programs *p = &v->programs;
+
+	if (v->process_count && !p->n)
+		print_line("programs inside", "%u", v->process_count);
+	for (size_t i = 0; i < p->n && i < PROGRAMS_SHOWN; i++)
+		print_line(i ? "" : "programs inside", "%u %s", p->items[i].pid, p->items[i].command);
+	if (p->n > PROGRAMS_SHOWN)
+		print_line("", "and %zu more", p->n - PROGRAMS_SHOWN);
+}
+
 static void print_hint(const struct tunnel_view *v)
 {
 	const char *state = tunnel_view_state(v);
@@ -428,8 +457,7 @@ void tunnel_view_print(const struct tunnel_view *v, bool verbose)
 		print_line("traffic", "%s in, %s out", format_bytes(v->rx_bytes, rx, sizeof(rx)),
 			   format_bytes(v->tx_bytes, tx, sizeof(tx)));
 	print_lock(v);
-	if (v->process_count)
-		print_line("programs inside", "%u", v->process_count);
+	print_programs(v);
 	if (verbose && v->engine_pid)
 		print_line("engine", "pid %u", v->engine_pid);
 	if (v->last_error && *v->last_error)

@@ -3,6 +3,7 @@
 
 #include "cli/client.h"
 #include "cli/output.h"
+#include "cli/programs.h"
 
 struct tunnel_view {
 	char *name, *state, *protocol, *uplink, *data_path, *data_path_reason;
@@ -14,6 +15,7 @@ struct tunnel_view {
 	int full_tunnel; /* sd-bus' boolean */
 	uint64_t since, last_handshake; /* realtime usec; 0: never */
 	uint64_t rx_bytes, tx_bytes, dropped;
+	struct programs programs; /* inside; empty where the helper does not say */
 };
 
 void tunnel_view_done(struct tunnel_view *v);
@@ -25,6 +27,9 @@ int tunnel_view_offline(const char *name, struct tunnel_view *ret);
 
 /* Adds what only the configuration says where nobody told (first remote, protocol), as far as we may read it. */
 void tunnel_view_describe(struct tunnel_view *v);
+
+/* Fills in the programs inside where there are any. What the helper does not tell is left out. */
+void tunnel_view_read_programs(struct client *c, struct tunnel_view *v);
 
 /* Never NULL. */
 static inline const char *tunnel_view_state(const struct tunnel_view *v)

@@ -38,6 +38,8 @@ _nsvpn() {
 		'--no-wait[start the program as soon as the tunnel is locked]'
 		'--credentials[user name and password]:file:_files'
 		'--allow-inet-stdio[allow network sockets as streams]'
+		'--new-instance[a separate instance with a folder of its own]'
+		'--allow-running[although an instance runs outside]'
 	)
 
 	_arguments -C $globals '--version[the version]' '1:command:->command' '*::argument:->argument' && ret=0
@@ -55,7 +57,7 @@ _nsvpn() {
 		down) _arguments $globals '--all[every tunnel]' '--kill[end programs inside]' '1:tunnel:_nsvpn_tunnels' && ret=0 ;;
 		exec) _arguments $globals $running '1:program: _command_names -e' '*::arguments: _normal' && ret=0 ;;
 		shell) _arguments $globals $running && ret=0 ;;
-		status) _arguments $globals '--watch[again every second]' '1:tunnel:_nsvpn_tunnels' && ret=0 ;;
+		status) _arguments $globals '--watch[again every second]' '--escapes[programs that got out]' '1:tunnel:_nsvpn_tunnels' && ret=0 ;;
 		explain) _arguments $globals '1:file:_files -g "*.ovpn"' && ret=0 ;;
 		logs) _arguments $globals '(-f --follow)'{-f,--follow}'[go on as it grows]' '1:tunnel:_nsvpn_tunnels' && ret=0 ;;
 		list) _arguments $globals '--names[the names alone]' && ret=0 ;;

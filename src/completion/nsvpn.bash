@@ -5,8 +5,8 @@ _nsvpn_options() {
 	import) echo "--name --json" ;;
 	up) echo "--no-wait --timeout --credentials --uplink --json" ;;
 	down) echo "--all --kill --json" ;;
-	exec | shell) echo "--tunnel --user --timeout --no-wait --credentials --allow-inet-stdio" ;;
-	status) echo "--watch --json" ;;
+	exec | shell) echo "--tunnel --user --timeout --no-wait --credentials --allow-inet-stdio --new-instance --allow-running" ;;
+	status) echo "--watch --escapes --json" ;;
 	list) echo "--names --json" ;;
 	explain | plan) echo "--json" ;;
 	logs) echo "--follow --json" ;;

@@ -194,3 +194,11 @@ Test(str, clean_utf8)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		cr_expect_eq(str_is_clean_utf8(rows[i].s, rows[i].len), rows[i].ok, "row %zu", i);
 }
+
+Test(str, base_name_is_what_follows_the_last_slash)
+{
+	cr_expect_str_eq(str_base_name("/usr/bin/x"), "x");
+	cr_expect_str_eq(str_base_name("x"), "x");
+	cr_expect_str_eq(str_base_name("/usr/"), "");
+	cr_expect_str_eq(str_base_name(""), "");
+}

@@ -139,7 +139,7 @@ Test(tunnel_view, reads_all_properties_and_prints_the_contracts_json, .timeout =
 			 "\"transport\":null},\"cipher\":null,\"addresses\":[\"10.8.0.2/24\",\"fd00::2/64\"],\"dns\":[],"
 			 "\"mtu\":1420,\"netns\":null,\"since\":\"2026-01-01T00:00:00Z\",\"last_handshake\":null,"
 			 "\"rx_bytes\":12345678901,\"tx_bytes\":0,\"dropped_by_lock\":0,\"engine_pid\":null,\"processes\":0,"
-			 "\"exceptions\":[],\"verdict\":null,\"last_error\":null,\"search_domains\":[],\"full_tunnel\":true}");
+			 "\"exceptions\":[],\"verdict\":null,\"last_error\":null,\"search_domains\":[],\"full_tunnel\":true,\"programs\":[]}");
 	cr_expect_eq(tunnel_view_read(&c, "other", &v, &e), -ENOENT);
 	tunnel_view_done(&v);
 	sd_bus_flush_close_unref(c.bus);
