@@ -26,6 +26,22 @@ put 644 "$top/src/completion/nsvpn.bash" "$share/bash-completion/completions/nsv
 put 644 "$top/src/completion/_nsvpn.zsh" "$share/zsh/site-functions/_nsvpn"
 put 644 "$top/units/nsvpn.sysusers" "$lib/sysusers.d/nsvpn.conf"
 put 644 "$top/units/nsvpn.tmpfiles" "$lib/tmpfiles.d/nsvpn.conf"
+
+# The service: found by bus, polkit and service manager only in folders of their choice. A private prefix gets the files all
+# the same, but nothing outside of it.
+case $prefix in
+/usr) busdir=/usr/share/dbus-1 policies=/usr/share/polkit-1/actions rules=/usr/share/polkit-1/rules.d ;;
+/usr/local) busdir=/etc/dbus-1 policies=/usr/share/polkit-1/actions rules=/etc/polkit-1/rules.d ;;
+*) busdir=$share/dbus-1 policies=$share/polkit-1/actions rules=$share/polkit-1/rules.d ;;
+esac
+unit=$(mktemp)
+trap 'rm -f "$unit"' EXIT
+sed "s|@LIBEXECDIR@|$libexecdir|" "$top/units/nsvpnd.service" >"$unit"
+put 644 "$unit" "$lib/systemd/system/nsvpnd.service"
+put 644 "$top/units/org.nsvpn1.service" "$share/dbus-1/system-services/org.nsvpn1.service"
+put 644 "$top/units/org.nsvpn1.conf" "$busdir/system.d/org.nsvpn1.conf"
+put 644 "$top/units/org.nsvpn1.policy" "$policies/org.nsvpn1.policy"
+put 644 "$top/units/org.nsvpn1.rules" "$rules/50-org.nsvpn1.rules"
 for text in README.md CHANGELOG.md LICENSE; do
 	put 644 "$top/$text" "$share/doc/nsvpn/$text"
 done
@@ -39,11 +55,17 @@ if [ -x "$build/lab/echod" ]; then
 	done
 fi
 
-# The engine's user. A package does this in its own way, so only for an installation into the running system.
-if [ -z "$dest" ] && [ "$(id -u)" = 0 ] && ! getent passwd nsvpn >/dev/null; then
+# The engine's user, and the group of those who may use tunnels. A package does this in its own way, so only for an
+# installation into the running system.
+if [ -z "$dest" ] && [ "$(id -u)" = 0 ]; then
 	if command -v systemd-sysusers >/dev/null; then
 		systemd-sysusers "$lib/sysusers.d/nsvpn.conf"
 	else
-		useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin --user-group nsvpn
+		getent passwd nsvpn-engine >/dev/null ||
+			useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin --user-group nsvpn-engine
+		getent group nsvpn >/dev/null || groupadd --system nsvpn
+	fi
+	if [ -d /run/systemd/system ]; then
+		echo "  The service: systemctl daemon-reload; systemctl reload dbus; the first call starts it."
 	fi
 fi

@@ -151,7 +151,7 @@ void engine_proc_ids(uid_t *ret_uid, gid_t *ret_gid)
 	uid_t id = FREE_ID_MAX;
 
 	while (f && (pw = fgetpwent(f))) {
-		if (str_eq(pw->pw_name, "nsvpn") && pw->pw_uid != 0 && pw->pw_gid != 0) {
+		if (str_eq(pw->pw_name, "nsvpn-engine") && pw->pw_uid != 0 && pw->pw_gid != 0) {
 			*ret_uid = pw->pw_uid;
 			*ret_gid = pw->pw_gid;
 			(void)fclose(f); /* only read */

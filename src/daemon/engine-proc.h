@@ -58,7 +58,10 @@ void engine_proc_stop(struct engine_proc *e, usec_t patience);
 /* Now. `closed` is told before this returns, with why. */
 void engine_proc_kill(struct engine_proc *e, const char *why);
 
-/* The user the engine becomes: "nsvpn" of /etc/passwd, else ids that no account has. NSS is not asked. */
+/*
+ * The user the engine becomes: "nsvpn-engine" of /etc/passwd, else ids that no account has. NSS is not asked. Not "nsvpn":
+ * members of the group of that name may use tunnels.
+ */
 void engine_proc_ids(uid_t *ret_uid, gid_t *ret_gid);
 /* CapEff and CapPrm 0, NoNewPrivs 1, Seccomp 2, not root: 0, else -EPERM; -errno when /proc cannot be read. */
 int engine_proc_verify_sandbox(pid_t pid);

@@ -4,10 +4,17 @@
  * Theory. Its death, however it comes, unlocks nothing: locks are kernel state, the intent is on disk, and the tun device
  * with its default route goes with the last descriptor. So coming and going are not special: recovery at the start is the
  * same code whoever was here before.
+ *
+ * Two modes, one difference: who can call. Standalone it is root on the private socket (bus-server.h), and the helper leaves
+ * when no tunnel and no client is left. As a system service it is everybody whom polkit lets, on the system bus
+ * (system-bus.h), and it leaves after half a minute without tunnels and calls; the next call starts it again.
  */
 #pragma once
 
+#include "base/macro.h"
+
 struct helper_options {
+	bool standalone;
 	int ready_fd; /* -EBADF: none */
 };
 

@@ -1,6 +1,6 @@
 /*
- * nsvpnd, the privileged helper. Standalone it serves <run>/nsvpnd.sock and is started by
- * root's `nsvpn` when there is work; it ends when nothing needs it: no tunnel in the kernel, no client.
+ * nsvpnd, the privileged helper. As a service it is on the system bus and started by whoever calls it there; standalone it
+ * serves <run>/nsvpnd.sock and is started by root's `nsvpn` when there is work. Either way it ends when nothing needs it.
  *
  * Theory. Privilege lives here, so little else may: no packet from the network is parsed, no TLS linked, no shell or
  * other program run but nsvpn-engine, by absolute path. The process begins clean (process-setup.h), signals arrive through
@@ -25,9 +25,10 @@ struct options {
 };
 
 static const char help_text[] =
-	"nsvpnd --standalone [--ready-fd N]\n"
+	"nsvpnd [--standalone] [--ready-fd N]\n"
 	"\n"
-	"The privileged helper of nsvpn. `nsvpn up` starts it when it is needed; see nsvpnd(8).\n"
+	"The privileged helper of nsvpn: nsvpnd.service on the system bus, which starts it when it is needed. Where that is not\n"
+	"installed, root's `nsvpn up` starts it standalone. See nsvpnd(8).\n"
 	"\n"
 	"  --standalone    serve the private socket nsvpnd.sock in the runtime folder, without system bus\n"
 	"  --ready-fd N    write READY, or one sentence that says what is wrong, to descriptor N\n"
@@ -39,7 +40,7 @@ static _noreturn_ void usage_error(const char *what, const char *arg)
 {
 	_cleanup_(freep) char *shown = str_escape(arg, strlen(arg), 60);
 
-	fprintf(stderr, "nsvpnd: %s \"%s\"; usage: nsvpnd --standalone [--ready-fd N], see nsvpnd(8)\n", what, shown ? shown : "");
+	fprintf(stderr, "nsvpnd: %s \"%s\"; usage: nsvpnd [--standalone] [--ready-fd N], see nsvpnd(8)\n", what, shown ? shown : "");
 	exit(EXIT_CODE_USAGE);
 }
 
@@ -78,8 +79,6 @@ static struct options parse_options(int argc, char **argv)
 			usage_error("unknown argument", argv[i]);
 		}
 	}
-	if (!o.standalone)
-		usage_error("only the standalone mode exists in this version; missing", "--standalone");
 	return o;
 }
 
@@ -98,5 +97,5 @@ int main(int argc, char **argv)
 		helper_report(o.ready_fd, strerror(-r));
 		return EXIT_CODE_FAILED;
 	}
-	return helper_run(&(struct helper_options){ .ready_fd = o.ready_fd });
+	return helper_run(&(struct helper_options){ .standalone = o.standalone, .ready_fd = o.ready_fd });
 }

@@ -196,6 +196,14 @@ bool manager_is_idle(const struct manager *m)
 	return true;
 }
 
+bool manager_is_waited_for(const struct manager *m)
+{
+	for (const struct tunnel *t = m->tunnels; t; t = t->next)
+		if (t->ups || t->downs)
+			return true;
+	return false;
+}
+
 void manager_shutdown(struct manager *m)
 {
 	m->shutting_down = true;

@@ -55,6 +55,8 @@ void manager_refresh_stats(struct manager *m);
 
 /* Nothing of any tunnel needs this process. */
 bool manager_is_idle(const struct manager *m);
+/* Some caller of Up or Down has not been answered yet. */
+bool manager_is_waited_for(const struct manager *m);
 /* SIGTERM: default routes away, engines end; locks and intents stay. settled is told when all is quiet. */
 void manager_shutdown(struct manager *m);
 /* No engine runs and nothing is being taken down. */

@@ -19,6 +19,7 @@ static const struct {
 } kept[] = {
 	{ CAP_NET_ADMIN, "links, addresses, routes, nftables, the mark of a socket, sysctls of a network namespace" },
 	{ CAP_SYS_ADMIN, "entering and pinning namespaces, mounts" },
+	{ CAP_SYS_CHROOT, "joining the mounts of PID 1, where a service pins its namespaces" },
 	{ CAP_SYS_PTRACE, "which processes of other users are in a tunnel's namespace" },
 	{ CAP_KILL, "stopping an engine, `down --kill`" },
 	{ CAP_SETUID, "engine and resolver become another user" },

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <pthread.h>
 #include <sched.h>
@@ -21,18 +22,30 @@
 #define NSFS_MAGIC 0x6e736673
 #endif
 
+/* netns_pin_for_all(): the mount namespace of PID 1. */
+static int pin_mounts = -EBADF;
+
 struct call {
-	int netns_fd; /* < 0: a new namespace */
+	int netns_fd; /* < 0: a new namespace; NETNS_STAY: none of both */
 	int (*fn)(void *userdata);
 	void *userdata;
 	int r;
 };
 
+#define NETNS_STAY INT_MIN
+
+static int enter(int netns_fd)
+{
+	if (netns_fd == NETNS_STAY)
+		return 0;
+	return netns_fd >= 0 ? setns(netns_fd, CLONE_NEWNET) : unshare(CLONE_NEWNET);
+}
+
 static void *call_thread(void *userdata)
 {
 	struct call *c = userdata;
 
-	if (c->netns_fd >= 0 ? setns(c->netns_fd, CLONE_NEWNET) < 0 : unshare(CLONE_NEWNET) < 0)
+	if (enter(c->netns_fd) < 0)
 		c->r = -errno;
 	else
 		c->r = c->fn(c->userdata);
@@ -80,11 +93,34 @@ int netns_open(const char *path, int *ret_fd, uint64_t *ret_ino)
 	return open_checked(path, ret_fd, ret_ino);
 }
 
+int netns_pin_for_all(void)
+{
+	struct stat ours, theirs;
+	_cleanup_(closep) int fd = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &theirs) < 0 || stat("/proc/self/ns/mnt", &ours) < 0)
+		return -errno;
+	if (ours.st_ino != theirs.st_ino)
+		pin_mounts = TAKE_FD(fd);
+	return 0;
+}
+
+/* In a thread that ends soon: mounts are joined by threads that share root and working folder with nobody. */
+static int enter_pin_mounts(void)
+{
+	if (pin_mounts < 0)
+		return 0;
+	return unshare(CLONE_FS) < 0 || setns(pin_mounts, CLONE_NEWNS) < 0 ? -errno : 0;
+}
+
 /* Runs in the thread that just got its own namespace. */
 static int pin(void *userdata)
 {
 	const char *path = userdata;
+	int r = enter_pin_mounts();
 
+	if (r < 0)
+		return r;
 	return mount("/proc/thread-self/ns/net", path, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
 }
 
@@ -130,18 +166,31 @@ int netns_create(const char *path, int *ret_fd, uint64_t *ret_ino)
 	return 0;
 }
 
-int netns_unpin(const char *path)
+static int unpin(void *userdata)
 {
-	_cleanup_(freep) char *folder = strdup(path);
-	char *slash = folder ? strrchr(folder, '/') : NULL;
+	const char *path = userdata;
+	int r = enter_pin_mounts();
 
-	if (!slash)
-		return folder ? -EINVAL : -ENOMEM;
+	if (r < 0)
+		return r;
 	/* Detached: a launcher that is just looking at it keeps its own reference. EINVAL: not mounted. */
 	if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
 		return -errno;
-	if (unlink(path) < 0 && errno != ENOENT)
-		return -errno;
+	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int netns_unpin(const char *path)
+{
+	struct call c = { .netns_fd = NETNS_STAY, .fn = unpin, .userdata = (void *)(uintptr_t)path };
+	_cleanup_(freep) char *folder = strdup(path);
+	char *slash = folder ? strrchr(folder, '/') : NULL;
+	int r;
+
+	if (!slash)
+		return folder ? -EINVAL : -ENOMEM;
+	r = call(&c);
+	if (r < 0)
+		return r;
 	*slash = '\0';
 	(void)rmdir(folder); /* only when empty and no mount point: then nobody misses it */
 	return 0;

@@ -23,6 +23,12 @@ int netns_open(const char *path, int *ret_fd, uint64_t *ret_ino);
 /* Removes the pin; no error when there is none. The namespace itself goes when nobody uses it. */
 int netns_unpin(const char *path);
 
+/*
+ * Once, at the start of a service: it has mounts of its own (ProtectSystem= and the like), and what it mounts there nobody
+ * else sees. From now on pins are made and removed among the mounts of PID 1, from where they also reach ours.
+ */
+int netns_pin_for_all(void);
+
 struct netproc;
 /* Processes whose network namespace has this inode, but for `except`. malloc'ed. */
 int netns_processes(uint64_t ino, pid_t except, struct netproc **ret, size_t *ret_n);
