@@ -64,16 +64,19 @@ FOLDERS := base nl crypto profile ipc proto net launch engine daemon cli
 srcs     = $(wildcard src/$(1)/*.c)
 objs     = $(patsubst src/%.c,$(B)/%.o,$(filter-out src/$(1)/main.c,$(call srcs,$(1))))
 
-PROGRAMS := $(B)/nsvpn $(B)/nsvpnd $(B)/nsvpn-engine
+PROGRAMS := $(B)/nsvpn $(B)/nsvpnd $(B)/nsvpn-engine $(B)/nsvpn-launch
 DEPS_nsvpn        := cli launch profile base
 DEPS_nsvpnd       := daemon net ipc profile nl base
+DEPS_nsvpn-launch := launch profile base
 DEPS_nsvpn-engine := engine proto ipc profile crypto base
 LIBS_nsvpn        := $(LIBS_systemd)
 LIBS_nsvpnd       := $(LIBS_systemd) $(LIBS_nl)
+LIBS_nsvpn-launch :=
 LIBS_nsvpn-engine := $(LIBS_systemd) $(LIBS_crypto) $(LIBS_seccomp) $(LIBS_lzo)
 MAIN_nsvpn        := cli
 MAIN_nsvpnd       := daemon
 MAIN_nsvpn-engine := engine
+MAIN_nsvpn-launch := launch
 
 # The data path wants the vectoriser (performance.md 6.8).
 $(B)/engine/%.o $(B)/crypto/%.o $(B)/proto/%.o: OPT_EXTRA := $(if $(SANITIZE),,-O3)
@@ -93,7 +96,7 @@ $(B)/$(1): $(B)/$(MAIN_$(1))/main.o $(foreach d,$(DEPS_$(1)),$(B)/$(d).a)
 	$$(call say,LINK,$$@)
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(B)/$(MAIN_$(1))/main.o -Wl,--start-group $(foreach d,$(DEPS_$(1)),$(B)/$(d).a) -Wl,--end-group $$(LIBS_$(1))
 endef
-$(foreach p,nsvpn nsvpnd nsvpn-engine,$(eval $(call program_rules,$(p))))
+$(foreach p,nsvpn nsvpnd nsvpn-engine nsvpn-launch,$(eval $(call program_rules,$(p))))
 
 $(B)/%.o: src/%.c
 	$(call say,CC,$<)
@@ -214,7 +217,7 @@ clean:
 
 help:
 	@sed -n 's/^## //p' Makefile
-## make            build nsvpn, nsvpnd and nsvpn-engine
+## make            build nsvpn, nsvpnd, nsvpn-engine and nsvpn-launch
 ## make deps       install what building, demo and tests need
 ## make demo       a self-contained demonstration in a private lab (root)
 ## make check      every test this machine can run; ends with "N passed, N failed, N skipped"

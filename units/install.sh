@@ -19,6 +19,7 @@ put() { # MODE FILE TARGET
 put 755 "$build/nsvpn" "$bindir/nsvpn"
 put 755 "$build/nsvpnd" "$libexecdir/nsvpnd"
 put 755 "$build/nsvpn-engine" "$libexecdir/nsvpn-engine"
+put 755 "$build/nsvpn-launch" "$libexecdir/nsvpn-launch"
 for page in "$top"/src/man/*.[1-9]; do
 	put 644 "$page" "$mandir/man${page##*.}/$(basename "$page")"
 done

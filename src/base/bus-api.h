@@ -25,7 +25,7 @@
  *                                        has PID 1 start a program in the tunnel's namespace as the caller; the descriptors
  *                                        and what is said on `control`: base/launch-api.h. Who the caller is is read from
  *                                        the bus and from `control` (SO_PEERCRED, SO_PEERGROUPS), never from the message.
- *                                        Options: "isolate" b, "no-new-privs" b, "terminal" b. Only on the system bus.
+ *                                        Options: "isolate" b, "no-new-privs" b, "terminal" b, "background" b. Only on the system bus.
  * org.nsvpn1.Tunnel, one object for each name of ListTunnels, properties (all with change signals, names without values, unless said):
  *   Name s, State s, Protocol s, Uplink s, DataPath s, DataPathReason s,
  *   RemoteHost s, RemoteAddress s, RemotePort q, RemoteTransport s ("udp"/"tcp"),

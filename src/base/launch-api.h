@@ -39,6 +39,7 @@ enum launch_flags {
 	LAUNCH_FLAG_ISOLATE = 1U << 0,      /* see nsvpn(1), --isolate */
 	LAUNCH_FLAG_NO_NEW_PRIVS = 1U << 1,
 	LAUNCH_FLAG_TERMINAL = 1U << 2,     /* streams that are terminals are one pseudo-terminal: make it the controlling one */
+	LAUNCH_FLAG_BACKGROUND = 1U << 3,   /* nsvpn was a background job: the program starts as one, too */
 };
 
 struct launch_order {

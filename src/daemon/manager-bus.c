@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "daemon/access.h"
 #include "daemon/auth-pair.h"
+#include "daemon/exec.h"
 #include "daemon/tunnel.h"
 
 typedef int (*method_fn)(struct bus_context *c, sd_bus_message *m, sd_bus_error *error);
@@ -20,6 +21,7 @@ static int method_reload(struct bus_context *c, sd_bus_message *m, sd_bus_error 
 
 #define ACTION_CONTROL "org.nsvpn1.control" /* start, stop */
 #define ACTION_INSPECT "org.nsvpn1.inspect" /* look, change nothing */
+#define ACTION_EXEC "org.nsvpn1.exec"       /* start a program in a tunnel, as oneself */
 #define ACTION_ADMIN "org.nsvpn1.admin"     /* what concerns all users */
 
 static const struct method {
@@ -34,6 +36,7 @@ static const struct method {
 	{ "ListTunnels", ACTION_INSPECT, false, method_list },
 	{ "Processes", ACTION_INSPECT, true, method_processes },
 	{ "Reload", ACTION_ADMIN, false, method_reload },
+	{ "Exec", ACTION_EXEC, true, exec_method },
 };
 
 static const struct method *find_method(const char *member)
@@ -357,6 +360,10 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_METHOD_WITH_NAMES("Processes", "s", SD_BUS_PARAM(name), "a(us)", SD_BUS_PARAM(processes), on_method,
 				 SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Reload", "", "", on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_NAMES("Exec", "shhhhhha{sv}",
+				 SD_BUS_PARAM(name) SD_BUS_PARAM(request) SD_BUS_PARAM(cwd) SD_BUS_PARAM(stdin) SD_BUS_PARAM(stdout)
+				 SD_BUS_PARAM(stderr) SD_BUS_PARAM(control) SD_BUS_PARAM(options),
+				 "s", SD_BUS_PARAM(unit), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };
 

@@ -31,6 +31,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -44,6 +45,7 @@
 #include "launch/creds.h"
 #include "launch/lock.h"
 #include "launch/mounts.h"
+#include "launch/steps.h"
 
 #ifndef CLOSE_RANGE_UNSHARE
 #define CLOSE_RANGE_UNSHARE (1U << 1)
@@ -51,8 +53,7 @@
 
 static const char *const stream_names[] = { "standard input", "standard output", "standard error" };
 
-/* Step 1. */
-static int check_streams(bool allow_inet, char **ret_error)
+int launch_check_streams(bool allow_inet, char **ret_error)
 {
 	for (int fd = 0; fd <= 2; fd++) {
 		struct stat st;
@@ -160,21 +161,37 @@ static int reenter_folder(const char *cwd)
 	return chdir(cwd) < 0 && chdir("/") < 0 ? -errno : 0;
 }
 
-/* Steps 2 to 6. 0 or -errno with a sentence. */
-static int enter(const struct launch *l, const struct creds *creds, char **ret_error)
+int launch_join(const char *tunnel, bool durable, char **ret_error)
 {
-	_cleanup_(freep) char *run = place_tunnel_run(l->tunnel), *cwd = getcwd(NULL, 0);
+	_cleanup_(freep) char *run = place_tunnel_run(tunnel);
 	int r;
 
 	if (!run)
 		return -ENOMEM;
-	r = join_netns(l->tunnel, run, ret_error);
-	if (r < 0)
-		return r;
-	r = mounts_enter(run, creds && creds->uid != 0, ret_error);
-	if (r < 0)
-		return r;
-	r = reenter_folder(cwd);
+	r = join_netns(tunnel, run, ret_error);
+	return r < 0 ? r : mounts_enter(run, durable, ret_error);
+}
+
+int launch_close_rest(char **ret_error)
+{
+	int r;
+
+	if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_UNSHARE) >= 0)
+		return 0;
+	r = -errno;
+	*ret_error = str_format("cannot close what is open besides the standard streams: %s", strerror(-r));
+	return r;
+}
+
+/* Steps 2 to 6. 0 or -errno with a sentence. */
+static int enter(const struct launch *l, const struct creds *creds, char **ret_error)
+{
+	_cleanup_(freep) char *cwd = getcwd(NULL, 0);
+	int r;
+
+	r = launch_join(l->tunnel, creds && creds->uid != 0, ret_error);
+	if (r >= 0)
+		r = reenter_folder(cwd);
 	if (r < 0)
 		return r;
 	if (creds) {
@@ -185,27 +202,23 @@ static int enter(const struct launch *l, const struct creds *creds, char **ret_e
 		if (r < 0)
 			return r;
 	}
+	if (l->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
 	if (setenv("NSVPN_TUNNEL", l->tunnel, 1) < 0)
 		return -errno;
-	if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_UNSHARE) < 0) {
-		r = -errno;
-		*ret_error = str_format("cannot close what is open besides the standard streams: %s", strerror(-r));
-		return r;
-	}
-	return 0;
+	return launch_close_rest(ret_error);
 }
 
-/* Step 7. Returns only on failure: 126 or 127. */
-static int run(const struct launch *l, char **ret_error)
+int launch_run(char *const *argv, char **ret_error)
 {
-	(void)execvpe(l->argv[0], l->argv, environ); /* returns on failure only */
+	(void)execvpe(argv[0], argv, environ); /* returns on failure only */
 	if (errno == ENOENT) {
-		*ret_error = strchr(l->argv[0], '/') ?
-				     str_format("%s: no such program (or its interpreter is missing)", l->argv[0]) :
-				     str_format("%s: not found in PATH; give its full path", l->argv[0]);
+		*ret_error = strchr(argv[0], '/') ?
+				     str_format("%s: no such program (or its interpreter is missing)", argv[0]) :
+				     str_format("%s: not found in PATH; give its full path", argv[0]);
 		return EXIT_CODE_EXEC_NOT_FOUND;
 	}
-	*ret_error = str_format("%s: cannot be executed: %m", l->argv[0]);
+	*ret_error = str_format("%s: cannot be executed: %m", argv[0]);
 	return EXIT_CODE_EXEC_DENIED;
 }
 
@@ -219,7 +232,7 @@ int launch_exec(const struct launch *l, char **ret_error)
 		*ret_error = strdup("no program or no valid tunnel name was given");
 		return EXIT_CODE_EXEC_FAILED;
 	}
-	r = check_streams(l->allow_inet_stdio, &error);
+	r = launch_check_streams(l->allow_inet_stdio, &error);
 	if (r >= 0 && l->switch_user) {
 		r = creds_lookup(l->uid, l->gid, &creds);
 		if (r < 0)
@@ -229,7 +242,7 @@ int launch_exec(const struct launch *l, char **ret_error)
 		r = enter(l, l->switch_user ? &creds : NULL, &error);
 	creds_done(&creds);
 	if (r >= 0)
-		r = run(l, &error);
+		r = launch_run(l->argv, &error);
 	else {
 		if (!error)
 			error = str_format("cannot start in tunnel %s: %s", l->tunnel, strerror(-r));

@@ -16,6 +16,7 @@ struct launch {
 	bool switch_user;    /* become uid/gid (with initgroups); false: stay who we are */
 	bool keep_env_home;  /* do not rewrite HOME, USER, LOGNAME, SHELL when switching */
 	bool allow_inet_stdio;
+	bool no_new_privs;   /* setuid programs inside give no rights */
 };
 
 /*
