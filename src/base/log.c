@@ -45,7 +45,7 @@ static bool stderr_is_journal(void)
 	return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
-static void sink_stderr(enum log_level level, const char *object, const char *line)
+void log_to_stderr(enum log_level level, const char *object, const char *line)
 {
 	char head[96];
 	int n;
@@ -99,7 +99,7 @@ int log_full(enum log_level level, int error, const char *object, const char *fm
 	if (sink_fn)
 		sink_fn(sink_userdata, level, object, line);
 	else
-		sink_stderr(level, object, line);
+		log_to_stderr(level, object, line);
 	errno = saved;
 	return error;
 }

@@ -27,6 +27,9 @@ enum log_level log_get_max_level(void);
 /* Replaces the sink (default: stderr, "nsvpn: line"; the journal when $JOURNAL_STREAM names stderr). NULL restores it. */
 void log_set_sink(log_sink_fn sink, void *userdata);
 
+/* What the default sink does with a line: for sinks that do more than that. */
+void log_to_stderr(enum log_level level, const char *object, const char *line);
+
 /* The word in front of stderr lines; borrowed, static storage. Default "nsvpn". */
 void log_set_program(const char *name);
 

@@ -11,7 +11,9 @@
 #include "cli/bring-up.h"
 #include "cli/caller.h"
 #include "cli/instances.h"
+#include "cli/notify.h"
 #include "cli/options.h"
+#include "cli/program-file.h"
 #include "cli/tunnel-names.h"
 #include "launch/launch.h"
 
@@ -20,10 +22,10 @@
 struct exec_options {
 	const char *tunnel, *user, *credentials;
 	usec_t timeout;
-	bool no_wait, allow_inet_stdio, new_instance, allow_running;
+	bool no_wait, allow_inet_stdio, new_instance, allow_running, notify;
 };
 
-#define EXEC_OPTION_COUNT 8
+#define EXEC_OPTION_COUNT 9
 static void fill_table(struct option_spec table[EXEC_OPTION_COUNT], struct exec_options *e)
 {
 	table[0] = (struct option_spec){ "tunnel", 't', OPTION_TEXT, &e->tunnel };
@@ -34,6 +36,7 @@ static void fill_table(struct option_spec table[EXEC_OPTION_COUNT], struct exec_
 	table[5] = (struct option_spec){ "allow-inet-stdio", 0, OPTION_FLAG, &e->allow_inet_stdio };
 	table[6] = (struct option_spec){ "new-instance", 0, OPTION_FLAG, &e->new_instance };
 	table[7] = (struct option_spec){ "allow-running", 0, OPTION_FLAG, &e->allow_running };
+	table[8] = (struct option_spec){ "notify", 0, OPTION_FLAG, &e->notify };
 }
 
 static int which_tunnel(const struct exec_options *e, char **ret)
@@ -173,6 +176,8 @@ int cmd_exec(struct cli *cli, const struct command *self, int argc, char **argv)
 	r = options_parse(&o, cli, self, argc, argv);
 	if (r != OPTIONS_RUN)
 		return r;
+	if (e.notify)
+		notify_begin(o.operands[program_file_skip_wrappers(o.operands)]);
 	if (caller_resolve(e.user, &caller) != EXIT_CODE_OK)
 		return EXIT_CODE_EXEC_FAILED;
 	r = run(cli, self, &e, &caller, o.operands);

@@ -46,7 +46,8 @@ static const struct command commands[] = {
 	  "  --allow-inet-stdio   let it have a network socket of the outside as standard input, output or error\n"
 	  "  --new-instance       a separate instance of a browser, office, editor ... with a folder of its own, beside one that\n"
 	  "                       runs outside. Without it such a start is refused: the window would open outside\n"
-	  "  --allow-running      do not refuse it\n\n"
+	  "  --allow-running      do not refuse it\n"
+	  "  --notify             show what goes wrong as a notification of the desktop, where there is no terminal\n\n"
 	  "Exit status: the program's own; 125 nsvpn failed, 126 it cannot be executed, 127 it was not found.\n\n"
 	  "  sudo nsvpn exec --new-instance firefox",
 	  false, cmd_exec },
@@ -73,6 +74,14 @@ static const struct command commands[] = {
 	  "Prints the log of the tunnel since the machine started.\n\n"
 	  "  -f, --follow  go on as it grows, until Ctrl-C",
 	  true, cmd_logs },
+	{ "desktop", "add APP [-t NAME] [--new-instance] | remove APP [-t NAME] | list", "menu entries that start programs in a tunnel",
+	  "Makes a menu entry \"APP (NAME)\" beside that of APP, which starts it in tunnel NAME. APP is the id of its entry or\n"
+	  "the name of its program. The entry is a file in your own folder; it opens no types of files and no links, so it never\n"
+	  "becomes the default for them. What goes wrong when it is clicked is shown as a notification.\n\n"
+	  "  -t, --tunnel NAME  which tunnel. Default: as with `nsvpn up`\n"
+	  "  --new-instance     as with `nsvpn exec`: separate from an instance that runs outside\n\n"
+	  "  nsvpn desktop add firefox --new-instance",
+	  true, cmd_desktop },
 	{ "demo", "", "a self-contained demonstration",
 	  "Builds a private lab (a server, an \"internet\", a tunnel, a program inside), shows the kill switch, and leaves\n"
 	  "nothing behind. Takes about ten seconds.",

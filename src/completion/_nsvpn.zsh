@@ -23,6 +23,7 @@ _nsvpn() {
 		'explain:what each line of a profile will do'
 		'plan:every change that up would make'
 		'logs:the log of the tunnel'
+		'desktop:menu entries that start programs in a tunnel'
 		'demo:a self-contained demonstration'
 	)
 	globals=(
@@ -40,6 +41,7 @@ _nsvpn() {
 		'--allow-inet-stdio[allow network sockets as streams]'
 		'--new-instance[a separate instance with a folder of its own]'
 		'--allow-running[although an instance runs outside]'
+		'--notify[failures as notifications of the desktop]'
 	)
 
 	_arguments -C $globals '--version[the version]' '1:command:->command' '*::argument:->argument' && ret=0
@@ -62,6 +64,8 @@ _nsvpn() {
 		logs) _arguments $globals '(-f --follow)'{-f,--follow}'[go on as it grows]' '1:tunnel:_nsvpn_tunnels' && ret=0 ;;
 		list) _arguments $globals '--names[the names alone]' && ret=0 ;;
 		help) _describe command commands && ret=0 ;;
+		desktop) _arguments $globals '(-t --tunnel)'{-t,--tunnel}'[which tunnel]:tunnel:_nsvpn_tunnels' \
+			'--new-instance[a separate instance]' '1:action:(add remove list)' '2:program:_command_names -e' && ret=0 ;;
 		demo) _arguments $globals && ret=0 ;;
 		esac
 		;;

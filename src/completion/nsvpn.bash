@@ -5,9 +5,10 @@ _nsvpn_options() {
 	import) echo "--name --json" ;;
 	up) echo "--no-wait --timeout --credentials --uplink --json" ;;
 	down) echo "--all --kill --json" ;;
-	exec | shell) echo "--tunnel --user --timeout --no-wait --credentials --allow-inet-stdio --new-instance --allow-running" ;;
+	exec | shell) echo "--tunnel --user --timeout --no-wait --credentials --allow-inet-stdio --new-instance --allow-running --notify" ;;
 	status) echo "--watch --escapes --json" ;;
 	list) echo "--names --json" ;;
+	desktop) echo "--tunnel --new-instance --json" ;;
 	explain | plan) echo "--json" ;;
 	logs) echo "--follow --json" ;;
 	esac
@@ -15,7 +16,7 @@ _nsvpn_options() {
 }
 
 _nsvpn() {
-	local commands="import remove up down exec shell status list explain plan logs demo"
+	local commands="import remove up down exec shell status list explain plan logs desktop demo"
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command="" i
 	COMPREPLY=()
 
@@ -71,6 +72,7 @@ _nsvpn() {
 	up)
 		mapfile -t COMPREPLY < <(compgen -W "$(nsvpn list --names 2>/dev/null)" -- "$cur"; compgen -f -X '!*.ovpn' -- "$cur")
 		;;
+	desktop) mapfile -t COMPREPLY < <(compgen -W "add remove list" -- "$cur"; compgen -c -- "$cur" | sort -u) ;;
 	import | explain) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	exec) mapfile -t COMPREPLY < <(compgen -c -- "$cur" | sort -u) ;;
 	help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;

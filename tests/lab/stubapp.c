@@ -6,6 +6,9 @@
  * Under the names firefox and stub it finds the first one by a socket in its profile folder (default: ~/.stub-profile) and
  * leaves Firefox's lock there; under any other name by a name on the session bus. A "window" is a line "PID NETNS WORD" in
  * ~/windows, NETNS the inode of the network namespace of whoever opened it. Handing over exits with 0 at once.
+ *
+ * Under the name notifyd it is the desktop's notification service instead: each one is a line "ICON SUMMARY|BODY" in
+ * ~/notifications.
  */
 #include <errno.h>
 #include <limits.h>
@@ -121,6 +124,51 @@ static void by_bus(bool alone, const char *word)
 	exit(1);
 }
 
+/* ---- notifications ---- */
+
+static int on_notify(sd_bus_message *m, void *userdata _unused_, sd_bus_error *e _unused_)
+{
+	const char *application, *icon, *summary, *body, *home = getenv("HOME");
+	_cleanup_(freep) char *path = str_format("%s/notifications", home ? home : "/");
+	uint32_t replaces;
+	FILE *f;
+	int r = sd_bus_message_read(m, "susss", &application, &replaces, &icon, &summary, &body);
+
+	if (r < 0)
+		return r;
+	f = path ? fopen(path, "ae") : NULL;
+	if (!f)
+		die("notifications");
+	(void)fprintf(f, "%s %s|%s\n", icon, summary, body);
+	if (fclose(f) != 0)
+		die("notifications");
+	return sd_bus_reply_method_return(m, "u", 1);
+}
+
+static const sd_bus_vtable notify_vtable[] = {
+	SD_BUS_VTABLE_START(0), SD_BUS_METHOD("Notify", "susssasa{sv}i", "u", on_notify, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_VTABLE_END
+};
+
+static _noreturn_ void be_notifyd(void)
+{
+	sd_bus *bus;
+	int r = sd_bus_open_user(&bus);
+
+	if (r >= 0)
+		r = sd_bus_add_object_vtable(bus, NULL, "/org/freedesktop/Notifications", "org.freedesktop.Notifications",
+					     notify_vtable, NULL);
+	if (r >= 0)
+		r = sd_bus_request_name(bus, "org.freedesktop.Notifications", 0);
+	while (r >= 0) {
+		r = sd_bus_process(bus, NULL);
+		if (r == 0)
+			r = sd_bus_wait(bus, UINT64_MAX);
+	}
+	errno = -r;
+	die("session bus");
+}
+
 int main(int argc, char **argv)
 {
 	const char *home = getenv("HOME"), *name = str_base_name(argv[0]), *word = "";
@@ -128,6 +176,8 @@ int main(int argc, char **argv)
 	const char *profile = standard;
 	bool always_new = false, alone = false;
 
+	if (str_eq(name, "notifyd"))
+		be_notifyd();
 	for (int i = 1; i < argc; i++) {
 		if (str_eq(argv[i], "--profile") && i + 1 < argc)
 			profile = argv[++i];
