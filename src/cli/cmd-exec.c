@@ -1,5 +1,5 @@
 /*
- * nsvpn exec, nsvpn shell: a program in the tunnel, in this very process.
+ * nsvpn exec, nsvpn shell: a program in the tunnel; root's in this very process, a user's through the helper and PID 1.
  *
  * Exit codes below 125 belong to the program; whatever goes wrong before it runs is 125, 126 or 127, mistakes in the
  * arguments included (as with env(1) and timeout(1)).
@@ -14,6 +14,7 @@
 #include "cli/notify.h"
 #include "cli/options.h"
 #include "cli/program-file.h"
+#include "cli/remote-exec.h"
 #include "cli/tunnel-names.h"
 #include "launch/launch.h"
 
@@ -22,10 +23,10 @@
 struct exec_options {
 	const char *tunnel, *user, *credentials;
 	usec_t timeout;
-	bool no_wait, allow_inet_stdio, new_instance, allow_running, notify;
+	bool no_wait, allow_inet_stdio, new_instance, allow_running, notify, no_new_privs;
 };
 
-#define EXEC_OPTION_COUNT 9
+#define EXEC_OPTION_COUNT 10
 static void fill_table(struct option_spec table[EXEC_OPTION_COUNT], struct exec_options *e)
 {
 	table[0] = (struct option_spec){ "tunnel", 't', OPTION_TEXT, &e->tunnel };
@@ -37,6 +38,7 @@ static void fill_table(struct option_spec table[EXEC_OPTION_COUNT], struct exec_
 	table[6] = (struct option_spec){ "new-instance", 0, OPTION_FLAG, &e->new_instance };
 	table[7] = (struct option_spec){ "allow-running", 0, OPTION_FLAG, &e->allow_running };
 	table[8] = (struct option_spec){ "notify", 0, OPTION_FLAG, &e->notify };
+	table[9] = (struct option_spec){ "no-new-privs", 0, OPTION_FLAG, &e->no_new_privs };
 }
 
 static int which_tunnel(const struct exec_options *e, char **ret)
@@ -66,8 +68,8 @@ static void say_locked(const struct cli *cli, const struct tunnel_view *v)
 		    tunnel_view_state(v), has_error ? " (" : "", has_error ? v->last_error : "", has_error ? ")" : "");
 }
 
-/* Connected, or built and locked; and the helper's socket closed again. An exit code. */
-static int ensure_up(const struct cli *cli, const struct exec_options *e, const char *name)
+/* Connected, or built and locked. An exit code; *ret is the connection to the helper. */
+static int ensure_up(const struct cli *cli, const struct exec_options *e, const char *name, struct client **ret)
 {
 	const struct bring_up b = {
 		.name = name,
@@ -90,6 +92,8 @@ static int ensure_up(const struct cli *cli, const struct exec_options *e, const 
 	if (r == EXIT_CODE_OK)
 		say_locked(cli, &v);
 	tunnel_view_done(&v);
+	if (r == EXIT_CODE_OK)
+		*ret = TAKE_PTR(c);
 	return r;
 }
 
@@ -130,37 +134,61 @@ static int own_failure(int code)
 	return code > 128 ? code : EXIT_CODE_EXEC_FAILED;
 }
 
-static int run(const struct cli *cli, const struct command *self, const struct exec_options *e,
-	       const struct caller *caller, char *const *program)
+/* Root's way: this very process becomes the program. Returns on failure only. */
+static int run_here(const struct exec_options *e, const struct caller *caller, const char *name, char *const *program)
 {
-	_cleanup_(freep) char *name = NULL;
-	struct instances instances = { 0 };
-	struct launch l;
-	char *error = NULL;
-	int r;
-
-	r = cli_need_root(self);
-	if (r == EXIT_CODE_OK)
-		r = which_tunnel(e, &name);
-	if (r == EXIT_CODE_OK)
-		r = check_instances(e, caller, name, program, &instances);
-	if (r == EXIT_CODE_OK)
-		r = ensure_up(cli, e, name);
-	if (r != EXIT_CODE_OK) {
-		instances_done(&instances);
-		return own_failure(r);
-	}
-	l = (struct launch){
+	const struct launch l = {
 		.tunnel = name,
-		.argv = instances.argv ? instances.argv : program,
+		.argv = program,
 		.uid = caller->uid,
 		.gid = caller->gid,
 		.switch_user = caller->is_switch,
 		.allow_inet_stdio = e->allow_inet_stdio,
+		.no_new_privs = e->no_new_privs,
 	};
-	r = launch_exec(&l, &error);
-	instances_done(&instances);
+	char *error = NULL;
+	int r = launch_exec(&l, &error);
+
 	return output_fail_take((enum exit_code)r, error, "the program could not be started");
+}
+
+/* A user's way: PID 1 starts it. */
+static int run_there(struct client *c_take, const struct exec_options *e, const char *name, char *const *program)
+{
+	const struct remote_exec x = { .tunnel = name, .argv = program, .no_new_privs = e->no_new_privs };
+
+	if (!e->allow_inet_stdio)
+		return remote_exec(c_take, &x);
+	client_free(c_take);
+	return output_fail(EXIT_CODE_EXEC_DENIED, "--allow-inet-stdio is for root: it lets a program talk past the tunnel");
+}
+
+static int run(const struct cli *cli, const struct exec_options *e, const struct caller *caller, char *const *program)
+{
+	_cleanup_(freep) char *name = NULL;
+	struct instances instances = { 0 };
+	struct client *c = NULL;
+	int r;
+
+	r = which_tunnel(e, &name);
+	if (r == EXIT_CODE_OK)
+		r = check_instances(e, caller, name, program, &instances);
+	if (r == EXIT_CODE_OK)
+		r = ensure_up(cli, e, name, &c);
+	if (r != EXIT_CODE_OK) {
+		instances_done(&instances);
+		return own_failure(r);
+	}
+	if (instances.argv)
+		program = instances.argv;
+	if (geteuid() == 0) {
+		client_free(c);
+		r = run_here(e, caller, name, program);
+	} else {
+		r = run_there(c, e, name, program);
+	}
+	instances_done(&instances);
+	return r;
 }
 
 int cmd_exec(struct cli *cli, const struct command *self, int argc, char **argv)
@@ -180,7 +208,7 @@ int cmd_exec(struct cli *cli, const struct command *self, int argc, char **argv)
 		notify_begin(o.operands[program_file_skip_wrappers(o.operands)]);
 	if (caller_resolve(e.user, &caller) != EXIT_CODE_OK)
 		return EXIT_CODE_EXEC_FAILED;
-	r = run(cli, self, &e, &caller, o.operands);
+	r = run(cli, &e, &caller, o.operands);
 	caller_done(&caller);
 	return r;
 }
@@ -208,7 +236,7 @@ int cmd_shell(struct cli *cli, const struct command *self, int argc, char **argv
 
 	char *const program[] = { (char *)shell, NULL };
 
-	r = run(cli, self, &e, &caller, program);
+	r = run(cli, &e, &caller, program);
 	caller_done(&caller);
 	return r;
 }
