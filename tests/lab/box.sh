@@ -99,7 +99,7 @@ box_up() {
   sed -i 's/^hosts:.*/hosts: files resolve [!UNAVAIL=return] dns/' $BOX/etc/nsswitch.conf
   : >$BOX/etc/machine-id
   rm -f $BOX/etc/systemd/system/timers.target.wants/*
-  systemd-nspawn --boot --quiet --register=no --keep-unit --directory=$BOX --machine=box --network-namespace-path=/run/netns/host \
+  SYSTEMD_NSPAWN_API_VFS_WRITABLE=network systemd-nspawn --boot --quiet --register=no --keep-unit --directory=$BOX --machine=box --network-namespace-path=/run/netns/host \
     --bind=/dev/net/tun --console=pipe --capability=all --system-call-filter='@keyring bpf' --resolv-conf=off --timezone=off \
     --kill-signal=SIGRTMIN+3 >$WORK/box-boot.log 2>&1 </dev/null &
   BOX_NSPAWN=$!

@@ -84,10 +84,10 @@ else
   skip "an interactive shell behaves like a plain one" "tmux is not installed"
 fi
 
-# The helper from outside: net_admin, sys_admin, sys_ptrace, kill, setuid, setgid, setpcap, dac_override.
+# The helper from outside: net_admin, sys_admin, sys_chroot, sys_ptrace, kill, setuid, setgid, setpcap, dac_override.
 h=/proc/$(helper_pid)
 for set in CapEff CapPrm CapBnd; do
-  is "helper: $set is its list and no more" 00000000002811e2 "$(sed -n "s/^$set:\t//p" $h/status)"
+  is "helper: $set is its list and no more" 00000000002c11e2 "$(sed -n "s/^$set:\t//p" $h/status)"
 done
 is "helper: NoNewPrivs" 1 "$(sed -n 's/^NoNewPrivs:\t//p' $h/status)"
 
