@@ -60,6 +60,10 @@ static const struct sysctl_row netns_rows[] = {
 	{ "ipv6/conf/default/addr_gen_mode", 1 },
 };
 
+static const struct sysctl_row tun_rows[] = {
+	{ "ipv4/conf/" NET_TUN "/route_localnet", 1 },
+};
+
 static void add_floor(struct plan *p, const char *name, int family, uint32_t table, const char *why)
 {
 	struct step *s = plan_add(p, &step_route, name, true, why, WITH_NETNS);
@@ -120,6 +124,12 @@ void plan_connect(struct plan *p, const struct tunnelnet *n)
 		     "closed the moment the tunnel stops");
 	s->lock = LOCK_INNER;
 	plan_add(p, &step_tun_sizes, "tun-mtu", true, "packets that fit need no fragments", "goes with the device");
+	s = plan_add(p, &step_sysctls, "tun-sysctls", true,
+		     "a program that asks 127.0.0.53 gets its answer from the tunnel's resolver; the inner lock drops "
+		     "loopback addresses that come over the wire",
+		     "goes with the device");
+	s->sysctls.rows = tun_rows;
+	s->sysctls.n = ARRAY_SIZE(tun_rows);
 	s = plan_add(p, &step_up, "tun-up", true, "", "goes with the device");
 	s->up.ifname = NET_TUN;
 	plan_add(p, &step_tun_addrs, "tun-addrs", true, "what the server gave to this tunnel", "goes with the device");

@@ -56,12 +56,38 @@ static void add_server(const struct tunnelnet *n, struct nft_text *t)
 				  n->j.transport == TRANSPORT_TCP);
 }
 
+/*
+ * Where programs that see the machine's own resolv.conf look for a name server of this machine: libc's default, the two
+ * of systemd-resolved, and the one that NetworkManager's dnsmasq has. The rest of 127.0.0.0/8 stays the programs' own.
+ */
+static const char *const local_names[] = { "127.0.0.1", "127.0.0.53", "127.0.0.54", "127.0.1.1" };
+
+/* An IPv4 question cannot become an IPv6 one, so a tunnel with IPv6 resolvers only has none. */
+static const struct inaddr *resolver_for_local(const struct settings *s)
+{
+	for (unsigned i = 0; i < s->n_dns; i++)
+		if (s->dns[i].family == AF_INET)
+			return &s->dns[i];
+	return NULL;
+}
+
+static void add_local_names(const struct settings *s, struct nft_text *t)
+{
+	const struct inaddr *resolver = resolver_for_local(s);
+	struct inaddr a;
+
+	for (size_t i = 0; resolver && i < ARRAY_SIZE(local_names); i++)
+		if (inaddr_parse(local_names[i], &a) == 0) /* constants: they all parse */
+			nft_element_map(t, "local_names4", &a, resolver);
+}
+
 static void add_tunnel(const struct settings *s, struct nft_text *t)
 {
 	for (unsigned i = 0; i < s->n_addrs; i++)
 		nft_element_addr(t, s->addrs[i].addr.family == AF_INET ? "own4" : "own6", &s->addrs[i].addr);
 	for (unsigned i = 0; i < s->n_dns; i++)
 		nft_element_addr(t, s->dns[i].family == AF_INET ? "resolver4" : "resolver6", &s->dns[i]);
+	add_local_names(s, t);
 }
 
 /* The interface in ".../conf/IF/tail". */
@@ -301,6 +327,8 @@ static void step_lock_print(const struct tunnelnet *n, const struct step *s, FIL
 		print_set(f, "from", &n->settings.addrs[i].addr);
 	for (unsigned i = 0; i < n->settings.n_dns; i++)
 		print_set(f, "names only to", &n->settings.dns[i]);
+	if (resolver_for_local(&n->settings))
+		print_set(f, "port 53 of 127.0.0.1 and 127.0.0.53 is", resolver_for_local(&n->settings));
 }
 
 const struct step_ops step_lock = { step_lock_check, step_lock_apply, step_lock_undo, step_lock_print };

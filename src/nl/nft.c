@@ -110,6 +110,18 @@ void nft_element_addr(struct nft_text *t, const char *set, const struct inaddr *
 	strbuf_addf(&t->b, "add element inet %s %s { %s }\n", t->table, set, inaddr_format(a, buf, sizeof(buf)));
 }
 
+void nft_element_map(struct nft_text *t, const char *map, const struct inaddr *from, const struct inaddr *to)
+{
+	char a[INADDR_STR_MAX], b[INADDR_STR_MAX];
+
+	if (!inaddr_is_set(from) || !inaddr_is_set(to)) {
+		t->bad = true;
+		return;
+	}
+	strbuf_addf(&t->b, "add element inet %s %s { %s : %s }\n", t->table, map, inaddr_format(from, a, sizeof(a)),
+		    inaddr_format(to, b, sizeof(b)));
+}
+
 void nft_element_ifname(struct nft_text *t, const char *set, const char *ifname)
 {
 	if (!ifname_is_plain(ifname)) {

@@ -28,6 +28,8 @@ void nft_define_prefix(struct nft_text *t, const char *variable, const struct in
 void nft_text_embed(struct nft_text *t, const char *text);
 /* Elements of sets in `table inet <t->table>`. */
 void nft_element_addr(struct nft_text *t, const char *set, const struct inaddr *a);
+/* from : to, of a map */
+void nft_element_map(struct nft_text *t, const char *map, const struct inaddr *from, const struct inaddr *to);
 void nft_element_ifname(struct nft_text *t, const char *set, const char *ifname);
 /* address . protocol . port */
 void nft_element_tuple(struct nft_text *t, const char *set, const struct endpoint *e, bool tcp);

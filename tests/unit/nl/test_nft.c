@@ -102,9 +102,11 @@ Test(nft, strange_values_are_refused)
 		"", "eth0\"; drop; \"", "a b", "x\ny", "interface-too-long", "$eth", "{}"
 	};
 	struct inaddr none = { .family = AF_UNSPEC };
+	struct inaddr some;
 	struct endpoint no_port = { 0 };
 	struct inprefix no_net = { 0 };
 
+	cr_assert_eq(inaddr_parse("127.0.0.53", &some), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		struct nft_text t = { .table = "x" }, u = { .table = "x" };
 
@@ -116,7 +118,7 @@ Test(nft, strange_values_are_refused)
 		nft_text_done(&t);
 		nft_text_done(&u);
 	}
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 6; i++) {
 		struct nft_text t = { .table = "x" };
 
 		if (i == 0)
@@ -125,6 +127,10 @@ Test(nft, strange_values_are_refused)
 			nft_element_addr(&t, "s", &none);
 		else if (i == 2)
 			nft_element_tuple(&t, "s", &no_port, false);
+		else if (i == 3)
+			nft_element_map(&t, "m", &none, &some);
+		else if (i == 4)
+			nft_element_map(&t, "m", &some, &none);
 		else
 			nft_define_prefix(&t, "n", &no_net);
 		cr_assert_eq(nft_text_error(&t), -EINVAL, "case %d", i);
