@@ -110,9 +110,17 @@ static int subscribe(struct attempt *a, sd_bus_slot **ret)
 
 /* ---- credentials ---- */
 
+static int fail_nobody_to_ask(const struct attempt *a)
+{
+	return output_fail(EXIT_CODE_FAILED,
+			   "tunnel %s needs a user name and password and there is no terminal to ask at; put them into a "
+			   "file as two lines and give --credentials FILE (or - for standard input)",
+			   a->b->name);
+}
+
 /*
  * Looks at the profile before anything is started: does it want a password that it does not bring along? Mistakes in the
- * profile come to light here, too.
+ * profile come to light here, too. A user cannot read it; the helper answers his first call with "credentials needed".
  */
 static int prepare_credentials(struct attempt *a)
 {
@@ -122,6 +130,8 @@ static int prepare_credentials(struct attempt *a)
 
 	if (a->b->credentials)
 		return ask_file(a->b->credentials, &a->credentials);
+	if (geteuid() != 0)
+		return EXIT_CODE_OK;
 	r = profile_load_tunnel(a->b->name, &p, NULL, &error);
 	if (r == -ENOENT && !error)
 		return output_fail(EXIT_CODE_NOT_UP, "tunnel %s is not configured; `nsvpn list` shows those that are",
@@ -135,10 +145,7 @@ static int prepare_credentials(struct attempt *a)
 	if (p->ovpn.username && p->ovpn.password)
 		return EXIT_CODE_OK;
 	if (!a->can_ask)
-		return output_fail(EXIT_CODE_FAILED,
-				   "tunnel %s needs a user name and password and there is no terminal to ask at; put them into a "
-				   "file as two lines and give --credentials FILE (or - for standard input)",
-				   a->b->name);
+		return fail_nobody_to_ask(a);
 	return ask_terminal(a->b->name, p->ovpn.username ? secret_string(p->ovpn.username) : NULL, &a->credentials);
 }
 
@@ -204,6 +211,8 @@ static int call_up(struct attempt *a, bool *ret_need)
 		code = fail_timeout(a);
 	else if (r < 0 && a->can_ask && sd_bus_error_has_name(&e, BUS_ERROR_NEED_CREDENTIALS))
 		*ret_need = true;
+	else if (r < 0 && sd_bus_error_has_name(&e, BUS_ERROR_NEED_CREDENTIALS))
+		code = fail_nobody_to_ask(a);
 	else if (r < 0)
 		code = client_fail(&e, r);
 	sd_bus_error_free(&e);
@@ -388,9 +397,9 @@ int bring_up(struct client *c, const struct bring_up *b, struct tunnel_view *ret
 	int r;
 
 	a.show = !b->is_quiet && isatty(STDERR_FILENO);
-	if (!tunnel_names_is_configured(b->name))
-		return output_fail(EXIT_CODE_NOT_UP, "tunnel %s is not configured; `nsvpn list` shows those that are", b->name);
-	r = subscribe(&a, &slot);
+	r = tunnel_names_expect(b->name);
+	if (r == EXIT_CODE_OK)
+		r = subscribe(&a, &slot);
 	if (r == EXIT_CODE_OK)
 		r = attempt_go(&a, &was_up);
 	if (r == EXIT_CODE_OK) {

@@ -1,11 +1,13 @@
 /*
  * Talking to the helper.
  *
- * Theory. There is no bus daemon between us: the socket <run>/nsvpnd.sock is the bus, and the kernel says who we are. In
- * this version only root is heard. Where nobody listens, root starts the helper itself: as a grandchild, so that the
- * program that `exec` turns into does not inherit a child, in a session of its own, with nothing but a pipe on which it
- * says READY or one sentence. A helper without work leaves by itself; so a connection may also be refused or cut between
- * two looks, and the way in is tried again a few times.
+ * Theory. Three ways lead to it, and they are tried in this order. A standalone helper listens on <run>/nsvpnd.sock; there is
+ * no bus daemon between us, the kernel says who we are, and only root is heard. The service is on the system bus, which
+ * starts it (client-system.h); this is the only way for users. Where neither is to be had, root starts a standalone helper:
+ * as a grandchild, so that the program that `exec` turns into does not inherit a child, in a session of its own, with nothing
+ * but a pipe on which it says READY or one sentence. Who sets NSVPN_RUN and the like means a helper of his own, not the
+ * service. A helper without work leaves by itself; so a connection may also be refused or cut between two looks, and the way
+ * in is tried again a few times.
  *
  * Signals. SIGINT, SIGTERM and SIGHUP are blocked and only let in while ppoll() sleeps: no race between "was it pressed"
  * and "go to sleep", and no half-done conversation.
@@ -26,9 +28,12 @@
 #include "base/places.h"
 #include "base/process.h"
 #include "base/str.h"
+#include "cli/agent.h"
+#include "cli/client-system.h"
 #include "cli/output.h"
 
 #define CALL_TIMEOUT_USEC (60 * USEC_PER_SEC)
+#define ASKED_TIMEOUT_USEC (150 * USEC_PER_SEC) /* somebody types a password; the helper gives up after 120 s */
 #define START_TIMEOUT_MSEC 20000
 #define START_TRIES 3
 #define READY_FD 3
@@ -50,6 +55,7 @@ enum exit_code client_exit_code(const char *name)
 		{ BUS_ERROR_TIMED_OUT, EXIT_CODE_TIMED_OUT },
 		{ BUS_ERROR_NEED_CREDENTIALS, EXIT_CODE_FAILED },
 		{ SD_BUS_ERROR_ACCESS_DENIED, EXIT_CODE_DENIED },
+		{ SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, EXIT_CODE_DENIED },
 	};
 
 	for (size_t i = 0; name && i < ARRAY_SIZE(table); i++)
@@ -251,6 +257,7 @@ static int start_helper(char **ret_error)
 	return r;
 }
 
+/* Root's private helper: there, or started. As client_open(). */
 static int connect_or_start(enum client_start start, sd_bus **ret)
 {
 	char *error = NULL;
@@ -267,20 +274,54 @@ static int connect_or_start(enum client_start start, sd_bus **ret)
 		/* A refused start may mean that another one was quicker: then the next try finds it. */
 		if (error || start == CLIENT_IF_RUNNING)
 			break;
-		if (geteuid() != 0)
-			return output_fail(EXIT_CODE_DENIED, "only root can start the helper yet; use sudo");
 		r = start_helper(&error);
 		if (r < 0 && !error)
 			return client_fail(NULL, r);
 	}
 	if (error)
 		return output_fail_take(EXIT_CODE_FAILED, error, "");
-	if (r == -EACCES || r == -EPERM)
-		return output_fail(EXIT_CODE_DENIED, "only root may talk to the helper (%s/nsvpnd.sock) yet; use sudo",
-				   place_run());
 	if (is_nobody_there(r) && start == CLIENT_IF_RUNNING)
 		return EXIT_CODE_OK;
 	return client_fail(NULL, r);
+}
+
+static bool has_own_places(void)
+{
+	return getenv("NSVPN_ETC") || getenv("NSVPN_RUN") || getenv("NSVPN_STATE");
+}
+
+static int open_as_root(enum client_start start, struct client *c)
+{
+	char *error = NULL;
+	int r = has_own_places() ? -ENOENT : try_connect(&c->bus);
+
+	if (r == 0)
+		return EXIT_CODE_OK;
+	if (!has_own_places() && is_nobody_there(r)) {
+		r = client_system_open(start == CLIENT_START_HELPER, &c->bus, &error);
+		c->is_system = r == 0;
+		if (r != -ENOENT)
+			return r == 0 ? EXIT_CODE_OK : output_fail_take(EXIT_CODE_FAILED, error, "out of memory");
+	}
+	return connect_or_start(start, &c->bus);
+}
+
+/* What users may see is the helper's to say, so it is started also to be asked. */
+static int open_as_user(enum client_start start, struct client *c)
+{
+	char *error = NULL;
+	int r = client_system_open(true, &c->bus, &error);
+
+	if (r == 0) {
+		c->is_system = true;
+		return EXIT_CODE_OK;
+	}
+	if (r != -ENOENT)
+		return output_fail_take(EXIT_CODE_FAILED, error, "out of memory");
+	if (start == CLIENT_IF_RUNNING)
+		return EXIT_CODE_OK;
+	return output_fail(EXIT_CODE_DENIED, "the service nsvpnd is not installed on this machine, so only root can do this; use sudo, "
+					     "or ask the administrator to install the service");
 }
 
 int client_open(enum client_start start, struct client **ret)
@@ -290,7 +331,7 @@ int client_open(enum client_start start, struct client **ret)
 
 	if (!c)
 		return output_oom();
-	r = connect_or_start(start, &c->bus);
+	r = geteuid() == 0 ? open_as_root(start, c) : open_as_user(start, c);
 	if (r != EXIT_CODE_OK)
 		return r;
 	*ret = c->bus ? TAKE_PTR(c) : NULL;
@@ -302,6 +343,7 @@ struct client *client_free(struct client *c)
 	if (!c)
 		return NULL;
 	client_release(c);
+	agent_stop(c->agent);
 	sd_bus_flush_close_unref(c->bus);
 	free(c);
 	return NULL;
@@ -420,13 +462,14 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *e _unused_)
 	return 1;
 }
 
-int client_call(struct client *c, sd_bus_message *m, usec_t deadline, sd_bus_error *e, sd_bus_message **ret_reply)
+static int call_once(struct client *c, sd_bus_message *m, usec_t timeout, usec_t deadline, sd_bus_error *e,
+		     sd_bus_message **ret_reply)
 {
 	struct pending p = { .error = e };
 	sd_bus_slot *slot = NULL;
 	int r;
 
-	r = sd_bus_call_async(c->bus, &slot, m, on_reply, &p, CALL_TIMEOUT_USEC);
+	r = sd_bus_call_async(c->bus, &slot, m, on_reply, &p, timeout);
 	while (r >= 0 && !p.done)
 		r = client_wait(c, deadline);
 	sd_bus_slot_unref(slot);
@@ -438,9 +481,50 @@ int client_call(struct client *c, sd_bus_message *m, usec_t deadline, sd_bus_err
 	return r < 0 ? r : 0;
 }
 
+/* The same call, which may now bring up a question for a password. */
+static int copy_interactive(struct client *c, sd_bus_message *m, sd_bus_message **ret)
+{
+	sd_bus_message *copy = NULL;
+	int r;
+
+	r = client_new_call(c, sd_bus_message_get_member(m), &copy);
+	if (r >= 0)
+		r = sd_bus_message_rewind(m, 1);
+	if (r >= 0)
+		r = sd_bus_message_copy(copy, m, 1);
+	if (r >= 0)
+		r = sd_bus_message_set_allow_interactive_authorization(copy, 1);
+	if (r < 0) {
+		sd_bus_message_unref(copy);
+		return r;
+	}
+	*ret = copy;
+	return 0;
+}
+
+/*
+ * Most calls need no password, so the first one is made without anybody to ask. Only where the helper says that one is
+ * needed, and somebody sits at a terminal, an agent is started and the call made again.
+ */
+int client_call(struct client *c, sd_bus_message *m, usec_t deadline, sd_bus_error *e, sd_bus_message **ret_reply)
+{
+	sd_bus_message *again = NULL;
+	int r;
+
+	r = call_once(c, m, CALL_TIMEOUT_USEC, deadline, e, ret_reply);
+	if (r >= 0 || !sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
+		return r;
+	if ((c->agent == 0 && agent_start(&c->agent) < 0) || copy_interactive(c, m, &again) < 0)
+		return r; /* its sentence says what to do */
+	sd_bus_error_free(e);
+	r = call_once(c, again, ASKED_TIMEOUT_USEC, MAX(deadline, clock_boottime() + ASKED_TIMEOUT_USEC), e, ret_reply);
+	sd_bus_message_unref(again);
+	return r;
+}
+
 int client_new_call(struct client *c, const char *method, sd_bus_message **ret)
 {
-	int r = sd_bus_message_new_method_call(c->bus, ret, NULL, BUS_PATH, BUS_IFACE_MANAGER, method);
+	int r = sd_bus_message_new_method_call(c->bus, ret, BUS_NAME, BUS_PATH, BUS_IFACE_MANAGER, method);
 
 	return r < 0 ? r : 0;
 }
@@ -459,7 +543,7 @@ int client_list(struct client *c, char ***ret)
 	char **names = NULL;
 	int r, code = EXIT_CODE_OK;
 
-	r = sd_bus_call_method(c->bus, NULL, BUS_PATH, BUS_IFACE_MANAGER, "ListTunnels", &e, &reply, NULL);
+	r = sd_bus_call_method(c->bus, BUS_NAME, BUS_PATH, BUS_IFACE_MANAGER, "ListTunnels", &e, &reply, NULL);
 	if (r >= 0)
 		r = sd_bus_message_read_strv(reply, &names);
 	if (r < 0)
@@ -473,11 +557,12 @@ int client_list(struct client *c, char ***ret)
 
 void client_reload(void)
 {
+	_cleanup_(freep) char *ignored = NULL;
 	sd_bus *bus = NULL;
 
-	if (try_connect(&bus) < 0)
+	if (try_connect(&bus) < 0 && (has_own_places() || client_system_open(false, &bus, &ignored) < 0))
 		return;
-	if (sd_bus_call_method(bus, NULL, BUS_PATH, BUS_IFACE_MANAGER, "Reload", NULL, NULL, NULL) < 0)
+	if (sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_IFACE_MANAGER, "Reload", NULL, NULL, NULL) < 0)
 		log_debug("the helper did not look at the configuration again, ignoring");
 	sd_bus_flush_close_unref(bus);
 }

@@ -1,6 +1,6 @@
 /*
- * The connection to the helper: found on its private socket, started by root where nobody listens, and its answers turned
- * into sentences and exit codes. The interface itself is in base/bus-api.h.
+ * The connection to the helper: on its private socket, on the system bus, or started by root where it is on neither; and its
+ * answers turned into sentences and exit codes. The interface itself is in base/bus-api.h.
  */
 #pragma once
 
@@ -13,6 +13,8 @@
 
 struct client {
 	sd_bus *bus;
+	bool is_system; /* the service; else root's standalone helper */
+	pid_t agent;    /* 0: nobody had to be asked for a password yet */
 	/* Between client_catch() and client_release(): signals arrive only while client_wait() sleeps. */
 	bool catching;
 	sigset_t old_mask;
@@ -21,7 +23,7 @@ struct client {
 
 enum client_start {
 	CLIENT_IF_RUNNING,   /* nobody listens: *ret stays NULL, which is no error */
-	CLIENT_START_HELPER, /* nobody listens: start it (root) */
+	CLIENT_START_HELPER, /* nobody listens: start it */
 };
 
 /* An exit code. *ret is owned by the caller. */
@@ -39,7 +41,10 @@ void client_release(struct client *c);
  */
 int client_wait(struct client *c, usec_t deadline);
 
-/* Sends m without blocking for the answer: waits as client_wait does. *ret_reply may be NULL. Errors of the call in e. */
+/*
+ * Sends m, a call of the manager, without blocking for the answer: waits as client_wait does. Where a password is needed it
+ * is asked for at the terminal, beyond the deadline. *ret_reply may be NULL. Errors of the call in e.
+ */
 int client_call(struct client *c, sd_bus_message *m, usec_t deadline, sd_bus_error *e, sd_bus_message **ret_reply);
 
 /* A new call of the manager. 0 or -errno. */

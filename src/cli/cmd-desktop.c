@@ -38,10 +38,13 @@ static int fail(int r, char *sentence)
 
 static int which_tunnel(const char *given, char **ret)
 {
+	_cleanup_(client_freep) struct client *c = NULL;
 	int r;
 
-	if (!given)
-		return tunnel_names_default(ret);
+	if (!given) { /* a user's names are the helper's to say */
+		r = geteuid() == 0 ? EXIT_CODE_OK : client_open(CLIENT_IF_RUNNING, &c);
+		return r == EXIT_CODE_OK ? tunnel_names_default(c, ret) : r;
+	}
 	r = tunnel_names_check(given);
 	if (r != EXIT_CODE_OK)
 		return r;

@@ -131,7 +131,7 @@ static bool helper_died(void)
 /* The helper, if it runs or if something in `names` was left by one that died. *ret NULL: nothing to do. */
 static int open_client(char *const *names, struct client **ret)
 {
-	int r = client_open(CLIENT_IF_RUNNING, ret);
+	int r = client_open(geteuid() == 0 ? CLIENT_IF_RUNNING : CLIENT_START_HELPER, ret);
 	bool left;
 
 	if (r != EXIT_CODE_OK || *ret)
@@ -180,7 +180,7 @@ static int up_tunnels(struct client *c, char ***ret)
 static int choose(struct down *d, bool all, char ***ret)
 {
 	_cleanup_(strv_freep) char **configured = NULL;
-	int r = tunnel_names_configured(&configured);
+	int r = geteuid() == 0 ? tunnel_names_configured(&configured) : EXIT_CODE_OK;
 
 	if (r == EXIT_CODE_OK)
 		r = open_client(configured, &d->c);
@@ -210,7 +210,7 @@ static int choose_named(struct down *d, const char *name, char ***ret)
 		r = output_oom();
 	if (r != EXIT_CODE_OK)
 		return r;
-	if (!tunnel_names_is_configured(name) && !is_left_over(name))
+	if (geteuid() == 0 && !tunnel_names_is_configured(name) && !is_left_over(name))
 		return output_fail(EXIT_CODE_NOT_UP, "tunnel %s is not configured; `nsvpn list` shows those that are", name);
 	return open_client(*ret, &d->c);
 }
@@ -250,9 +250,6 @@ int cmd_down(struct cli *cli, const struct command *self, int argc, char **argv)
 		return r;
 	if (all && o.n_operands)
 		return output_fail(EXIT_CODE_USAGE, "down: --all and a name exclude each other");
-	r = cli_need_root(self);
-	if (r != EXIT_CODE_OK)
-		return r;
 	d.json.out = &d.text;
 	r = o.n_operands ? choose_named(&d, o.operands[0], &names) : choose(&d, all, &names);
 	if (r == EXIT_CODE_OK)

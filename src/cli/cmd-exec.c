@@ -41,12 +41,12 @@ static void fill_table(struct option_spec table[EXEC_OPTION_COUNT], struct exec_
 	table[9] = (struct option_spec){ "no-new-privs", 0, OPTION_FLAG, &e->no_new_privs };
 }
 
-static int which_tunnel(const struct exec_options *e, char **ret)
+static int which_tunnel(const struct exec_options *e, struct client *c, char **ret)
 {
 	int r;
 
 	if (!e->tunnel)
-		return tunnel_names_default(ret);
+		return tunnel_names_default(c, ret);
 	r = tunnel_names_check(e->tunnel);
 	if (r != EXIT_CODE_OK)
 		return r;
@@ -68,8 +68,8 @@ static void say_locked(const struct cli *cli, const struct tunnel_view *v)
 		    tunnel_view_state(v), has_error ? " (" : "", has_error ? v->last_error : "", has_error ? ")" : "");
 }
 
-/* Connected, or built and locked. An exit code; *ret is the connection to the helper. */
-static int ensure_up(const struct cli *cli, const struct exec_options *e, const char *name, struct client **ret)
+/* Connected, or built and locked. *c: opened if it is not. An exit code. */
+static int ensure_up(const struct cli *cli, const struct exec_options *e, const char *name, struct client **c)
 {
 	const struct bring_up b = {
 		.name = name,
@@ -79,21 +79,18 @@ static int ensure_up(const struct cli *cli, const struct exec_options *e, const 
 		.locked_is_enough = true,
 		.is_quiet = cli->quiet,
 	};
-	_cleanup_(client_freep) struct client *c = NULL;
 	struct tunnel_view v = { 0 };
 	bool was_up;
 	int r;
 
-	if (!tunnel_names_is_configured(name))
-		return output_fail(EXIT_CODE_NOT_UP, "tunnel %s is not configured; `nsvpn list` shows those that are", name);
-	r = client_open(CLIENT_START_HELPER, &c);
+	r = tunnel_names_expect(name);
+	if (r == EXIT_CODE_OK && !*c)
+		r = client_open(CLIENT_START_HELPER, c);
 	if (r == EXIT_CODE_OK)
-		r = bring_up(c, &b, &v, &was_up);
+		r = bring_up(*c, &b, &v, &was_up);
 	if (r == EXIT_CODE_OK)
 		say_locked(cli, &v);
 	tunnel_view_done(&v);
-	if (r == EXIT_CODE_OK)
-		*ret = TAKE_PTR(c);
 	return r;
 }
 
@@ -168,14 +165,18 @@ static int run(const struct cli *cli, const struct exec_options *e, const struct
 	_cleanup_(freep) char *name = NULL;
 	struct instances instances = { 0 };
 	struct client *c = NULL;
-	int r;
+	int r = EXIT_CODE_OK;
 
-	r = which_tunnel(e, &name);
+	if (geteuid() != 0)
+		r = client_open(CLIENT_START_HELPER, &c); /* who knows the names */
+	if (r == EXIT_CODE_OK)
+		r = which_tunnel(e, c, &name);
 	if (r == EXIT_CODE_OK)
 		r = check_instances(e, caller, name, program, &instances);
 	if (r == EXIT_CODE_OK)
 		r = ensure_up(cli, e, name, &c);
 	if (r != EXIT_CODE_OK) {
+		client_free(c);
 		instances_done(&instances);
 		return own_failure(r);
 	}

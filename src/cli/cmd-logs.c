@@ -93,7 +93,10 @@ int cmd_logs(struct cli *cli, const struct command *self, int argc, char **argv)
 	r = options_parse(&o, cli, self, argc, argv);
 	if (r != OPTIONS_RUN)
 		return r;
-	r = o.n_operands ? tunnel_names_check(o.operands[0]) : tunnel_names_default(&name);
+	if (geteuid() != 0) /* servers, addresses and programs of everybody stand in them */
+		return output_fail(EXIT_CODE_DENIED, "only root may read the logs in %s; use: sudo nsvpn logs%s%s", place_run(),
+				   o.n_operands ? " " : "", o.n_operands ? o.operands[0] : "");
+	r = o.n_operands ? tunnel_names_check(o.operands[0]) : tunnel_names_default(NULL, &name);
 	if (r != EXIT_CODE_OK)
 		return r;
 	if (o.n_operands)
@@ -106,8 +109,6 @@ int cmd_logs(struct cli *cli, const struct command *self, int argc, char **argv)
 		return output_fail(EXIT_CODE_NOT_UP, "there is no log of tunnel %s (%s): it has not been up since the machine "
 						     "started",
 				   name, path);
-	if (!f && errno == EACCES && geteuid() != 0)
-		return output_fail(EXIT_CODE_DENIED, "only root may read %s; use: sudo nsvpn logs %s", path, name);
 	if (!f)
 		return output_fail(EXIT_CODE_FAILED, "%s cannot be opened: %m", path);
 	copy(cli, f);

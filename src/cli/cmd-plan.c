@@ -35,7 +35,7 @@ static int call_plan(const struct cli *cli, struct client *c, const char *name)
 	const char *text;
 	int r, code;
 
-	r = sd_bus_call_method(c->bus, NULL, BUS_PATH, BUS_IFACE_MANAGER, "Plan", &e, &reply, "s", name);
+	r = sd_bus_call_method(c->bus, BUS_NAME, BUS_PATH, BUS_IFACE_MANAGER, "Plan", &e, &reply, "s", name);
 	if (r >= 0)
 		r = sd_bus_message_read_basic(reply, 's', &text);
 	code = r < 0 ? client_fail(&e, r) : print_plan(cli, name, text);
@@ -54,17 +54,19 @@ int cmd_plan(struct cli *cli, const struct command *self, int argc, char **argv)
 	r = options_parse(&o, cli, self, argc, argv);
 	if (r != OPTIONS_RUN)
 		return r;
-	r = cli_need_root(self);
-	if (r == EXIT_CODE_OK)
-		r = o.n_operands ? tunnel_names_check(o.operands[0]) : tunnel_names_default(&name);
+	r = o.n_operands ? tunnel_names_check(o.operands[0]) : EXIT_CODE_OK;
+	if (r == EXIT_CODE_OK && geteuid() != 0)
+		r = client_open(CLIENT_START_HELPER, &c); /* who knows the names */
+	if (r == EXIT_CODE_OK && !o.n_operands)
+		r = tunnel_names_default(c, &name);
 	if (r != EXIT_CODE_OK)
 		return r;
 	if (o.n_operands)
 		name = strdup(o.operands[0]);
 	if (!name)
 		return output_oom();
-	if (!tunnel_names_is_configured(name))
-		return output_fail(EXIT_CODE_NOT_UP, "tunnel %s is not configured; `nsvpn list` shows those that are", name);
-	r = client_open(CLIENT_START_HELPER, &c);
+	r = tunnel_names_expect(name);
+	if (r == EXIT_CODE_OK && !c)
+		r = client_open(CLIENT_START_HELPER, &c);
 	return r == EXIT_CODE_OK ? call_plan(cli, c, name) : r;
 }

@@ -10,12 +10,18 @@
 
 #define WATCH_USEC USEC_PER_SEC
 
-/* Configured tunnels and those that the helper still has. An exit code. */
+/* Configured tunnels and those that the helper still has; for a user, those that the helper shows him. An exit code. */
 static int all_names(struct client *c, char ***ret)
 {
-	_cleanup_(strv_freep) char **names = NULL, **known = NULL;
-	int r = tunnel_names_configured(&names);
+	_cleanup_(strv_freep) char **names = calloc(1, sizeof(char *)), **known = NULL;
+	int r = EXIT_CODE_OK;
 
+	if (!names)
+		return output_oom();
+	if (geteuid() == 0 || !c) {
+		strv_free(TAKE_PTR(names));
+		r = tunnel_names_configured(&names);
+	}
 	if (r == EXIT_CODE_OK && c)
 		r = client_list(c, &known);
 	for (size_t i = 0; r == EXIT_CODE_OK && known && known[i]; i++)
@@ -146,7 +152,8 @@ static int look(const struct cli *cli, const char *name, bool escapes)
 	r = all_names(c, &names);
 	if (r != EXIT_CODE_OK)
 		return r;
-	if (name && !strv_contains(names, name))
+	/* One that is not a user's to see: the helper says why. */
+	if (name && !strv_contains(names, name) && (geteuid() == 0 || !c))
 		return output_fail(EXIT_CODE_NOT_UP, "tunnel %s is not configured; `nsvpn list` shows those that are", name);
 	if (name) {
 		strv_free(names);
@@ -254,7 +261,7 @@ int cmd_list(struct cli *cli, const struct command *self, int argc, char **argv)
 	r = options_parse(&o, cli, self, argc, argv);
 	if (r != OPTIONS_RUN)
 		return r;
-	r = names_only ? EXIT_CODE_OK : client_open(CLIENT_IF_RUNNING, &c);
+	r = names_only && geteuid() == 0 ? EXIT_CODE_OK : client_open(CLIENT_IF_RUNNING, &c);
 	if (r == EXIT_CODE_OK)
 		r = all_names(c, &names);
 	if (r != EXIT_CODE_OK)

@@ -26,6 +26,10 @@ static int import_for_up(const struct cli *cli, const char *file, char **ret)
 
 	if (!name)
 		return output_oom();
+	if (geteuid() != 0)
+		return output_fail(EXIT_CODE_DENIED,
+				   "only root may import %s, since a profile decides where a tunnel leads; use: sudo nsvpn import %s",
+				   file, file);
 	r = import_read(file, &i);
 	if (r != EXIT_CODE_OK)
 		return r;
@@ -47,12 +51,12 @@ static int import_for_up(const struct cli *cli, const char *file, char **ret)
 }
 
 /* Name, file, or nothing. An exit code. */
-static int which_tunnel(const struct cli *cli, const char *arg, char **ret)
+static int which_tunnel(const struct cli *cli, struct client *c, const char *arg, char **ret)
 {
 	int r;
 
 	if (!arg)
-		return tunnel_names_default(ret);
+		return tunnel_names_default(c, ret);
 	if (is_file_argument(arg))
 		return import_for_up(cli, arg, ret);
 	r = tunnel_names_check(arg);
@@ -122,15 +126,14 @@ int cmd_up(struct cli *cli, const struct command *self, int argc, char **argv)
 	if (r != OPTIONS_RUN)
 		return r;
 	r = check_uplink(self, b.uplink);
+	if (r == EXIT_CODE_OK && geteuid() != 0)
+		r = client_open(CLIENT_START_HELPER, &c); /* who knows the names */
 	if (r == EXIT_CODE_OK)
-		r = cli_need_root(self);
+		r = which_tunnel(cli, c, o.operands[0], &name);
 	if (r == EXIT_CODE_OK)
-		r = which_tunnel(cli, o.operands[0], &name);
-	if (r != EXIT_CODE_OK)
-		return r;
-	if (!tunnel_names_is_configured(name))
-		return output_fail(EXIT_CODE_NOT_UP, "tunnel %s is not configured; `nsvpn list` shows those that are", name);
-	r = client_open(CLIENT_START_HELPER, &c);
+		r = tunnel_names_expect(name);
+	if (r == EXIT_CODE_OK && !c)
+		r = client_open(CLIENT_START_HELPER, &c);
 	if (r != EXIT_CODE_OK)
 		return r;
 	b.name = name;

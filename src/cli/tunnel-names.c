@@ -67,6 +67,13 @@ bool tunnel_names_is_configured(const char *name)
 	return tunnel_name_is_valid(name) && path && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+int tunnel_names_expect(const char *name)
+{
+	if (geteuid() != 0 || tunnel_names_is_configured(name))
+		return EXIT_CODE_OK;
+	return output_fail(EXIT_CODE_NOT_UP, "tunnel %s is not configured; `nsvpn list` shows those that are", name);
+}
+
 /* ---- names ---- */
 
 static bool is_name_char(char c)
@@ -194,28 +201,36 @@ static int fail_several(char *const *names)
 			   list ? list : "?", place_etc());
 }
 
-int tunnel_names_default(char **ret)
+/* What there is to choose from. */
+static int candidates(struct client *c, char ***ret)
+{
+	return geteuid() == 0 || !c ? tunnel_names_configured(ret) : client_list(c, ret);
+}
+
+int tunnel_names_default(struct client *c, char **ret)
 {
 	_cleanup_(strv_freep) char **names = NULL;
 	_cleanup_(freep) char *setting = NULL;
 	int r;
 
 	r = tunnel_names_default_setting(&setting);
+	if (r == EXIT_CODE_OK)
+		r = candidates(c, &names);
 	if (r != EXIT_CODE_OK)
 		return r;
-	if (setting && !tunnel_names_is_configured(setting))
+	if (setting && !strv_contains(names, setting))
 		return output_fail(EXIT_CODE_NOT_UP,
-				   "%s/nsvpn.conf has Default=%s, and no such tunnel is configured; correct it, or name a tunnel",
+				   "%s/nsvpn.conf has Default=%s, and there is no such tunnel for you; name another, or correct it",
 				   place_etc(), setting);
 	if (setting) {
 		*ret = TAKE_PTR(setting);
 		return EXIT_CODE_OK;
 	}
-	r = tunnel_names_configured(&names);
-	if (r != EXIT_CODE_OK)
-		return r;
-	if (!names[0])
-		return output_fail(EXIT_CODE_NOT_UP, "no tunnel is configured; `nsvpn import FILE` takes a provider's file");
+	if (!names || !names[0])
+		return geteuid() == 0 ? output_fail(EXIT_CODE_NOT_UP,
+						    "no tunnel is configured; `nsvpn import FILE` takes a provider's file") :
+					output_fail(EXIT_CODE_NOT_UP, "there is no tunnel for you; ask the administrator to import one "
+								      "(`sudo nsvpn import FILE`)");
 	if (names[1])
 		return fail_several(names);
 	*ret = strdup(names[0]);

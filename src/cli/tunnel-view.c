@@ -129,7 +129,7 @@ int tunnel_view_read(struct client *c, const char *name, struct tunnel_view *ret
 
 	if (!path)
 		return -ENOMEM;
-	r = sd_bus_call_method(c->bus, NULL, path, "org.freedesktop.DBus.Properties", "GetAll", e, &reply, "s",
+	r = sd_bus_call_method(c->bus, BUS_NAME, path, "org.freedesktop.DBus.Properties", "GetAll", e, &reply, "s",
 			       BUS_IFACE_TUNNEL);
 	if (r >= 0)
 		r = read_properties(reply, &v);

@@ -26,7 +26,8 @@ struct request {
 	bool interactive;
 	sd_bus_slot *slot;
 	enum decision decision;
-	char *why; /* DECISION_NO; NULL without memory */
+	const char *error_name; /* DECISION_NO: NULL means BUS_ERROR_DENIED */
+	char *why;              /* DECISION_NO; NULL without memory */
 };
 
 struct polkit {
@@ -158,6 +159,8 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *error 
 		q->decision = DECISION_YES;
 	} else {
 		q->why = sentence_of_verdict(q, &v);
+		if (v.challenge && !q->interactive)
+			q->error_name = SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED;
 		q->decision = DECISION_NO;
 	}
 	dispatch_again(q);
@@ -232,7 +235,8 @@ static int use_decision(struct polkit *p, const char *action, sd_bus_error *erro
 	bool yes = q->decision == DECISION_YES && str_eq(q->action, action);
 
 	if (!yes) /* the return value only repeats the error */
-		(void)sd_bus_error_set(error, BUS_ERROR_DENIED, q->why ? q->why : "permission cannot be checked");
+		(void)sd_bus_error_set(error, q->error_name ? q->error_name : BUS_ERROR_DENIED,
+				       q->why ? q->why : "permission cannot be checked");
 	forget_current(p);
 	return yes ? 1 : -EACCES;
 }

@@ -25,8 +25,9 @@ DEFINE_CLEANUP(struct polkit *, polkit_free)
 /* m is about to be dispatched: what was decided about it is used in this round or never. To be called for each call. */
 void polkit_dispatching(struct polkit *p, sd_bus_message *m);
 /*
- * 1 allowed; 0 asked, m is kept and dispatched again later; < 0 refused, with BUS_ERROR_DENIED and a sentence in *error. A
- * decision is used once. tunnel may be NULL; it is shown to the person who is asked. The sender must be alive
+ * 1 allowed; 0 asked, m is kept and dispatched again later; < 0 refused, with BUS_ERROR_DENIED and a sentence in *error, or
+ * D-Bus' own InteractiveAuthorizationRequired where the same call with permission to ask somebody may succeed. A decision is
+ * used once. tunnel may be NULL; it is shown to the person who is asked. The sender must be alive
  * (polkit_forget() otherwise).
  */
 int polkit_check(struct polkit *p, sd_bus_message *m, const char *action, const char *tunnel, sd_bus_error *error);

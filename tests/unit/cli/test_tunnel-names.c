@@ -48,7 +48,7 @@ Test(tunnel_names, default_is_the_only_one)
 	folder_make();
 	folder_add_tunnel("home");
 	folder_add_tunnel(".import-12"); /* not a name */
-	cr_assert_eq(tunnel_names_default(&name), EXIT_CODE_OK);
+	cr_assert_eq(tunnel_names_default(NULL, &name), EXIT_CODE_OK);
 	cr_expect_str_eq(name, "home");
 }
 
@@ -57,7 +57,7 @@ Test(tunnel_names, default_of_none, .init = cr_redirect_stderr)
 	_cleanup_(freep) char *name = NULL;
 
 	folder_make();
-	cr_expect_eq(tunnel_names_default(&name), EXIT_CODE_NOT_UP);
+	cr_expect_eq(tunnel_names_default(NULL, &name), EXIT_CODE_NOT_UP);
 }
 
 Test(tunnel_names, several_without_a_default_are_listed, .init = cr_redirect_stderr)
@@ -68,7 +68,7 @@ Test(tunnel_names, several_without_a_default_are_listed, .init = cr_redirect_std
 	folder_make();
 	folder_add_tunnel("work");
 	folder_add_tunnel("home");
-	cr_expect_eq(tunnel_names_default(&name), EXIT_CODE_USAGE);
+	cr_expect_eq(tunnel_names_default(NULL, &name), EXIT_CODE_USAGE);
 	fflush(stderr);
 	(void)!fread(buf, 1, sizeof(buf) - 1, cr_get_redirected_stderr());
 	cr_expect(strstr(buf, "(home, work)"), "%s", buf);
@@ -82,7 +82,7 @@ Test(tunnel_names, setting_decides)
 	folder_add_tunnel("work");
 	folder_add_tunnel("home");
 	folder_write("nsvpn.conf", "# comment\n[nsvpn]\nDefault = work\n");
-	cr_assert_eq(tunnel_names_default(&name), EXIT_CODE_OK);
+	cr_assert_eq(tunnel_names_default(NULL, &name), EXIT_CODE_OK);
 	cr_expect_str_eq(name, "work");
 }
 
@@ -94,7 +94,7 @@ Test(tunnel_names, a_default_that_is_gone_is_named, .init = cr_redirect_stderr)
 	folder_make();
 	folder_add_tunnel("home");
 	folder_write("nsvpn.conf", "[nsvpn]\nDefault=work\n");
-	cr_expect_eq(tunnel_names_default(&name), EXIT_CODE_NOT_UP);
+	cr_expect_eq(tunnel_names_default(NULL, &name), EXIT_CODE_NOT_UP);
 	fflush(stderr);
 	(void)!fread(buf, 1, sizeof(buf) - 1, cr_get_redirected_stderr());
 	cr_expect(strstr(buf, "nsvpn.conf has Default=work"), "%s", buf);
@@ -107,7 +107,7 @@ static void conf_fails(const char *text, const char *part)
 
 	folder_make();
 	folder_write("nsvpn.conf", text);
-	cr_expect_eq(tunnel_names_default(&name), EXIT_CODE_FAILED);
+	cr_expect_eq(tunnel_names_default(NULL, &name), EXIT_CODE_FAILED);
 	fflush(stderr);
 	(void)!fread(buf, 1, sizeof(buf) - 1, cr_get_redirected_stderr());
 	cr_expect(strstr(buf, part), "'%s' is not in '%s'", part, buf);
