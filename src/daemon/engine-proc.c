@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <inttypes.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
@@ -29,12 +30,14 @@
 #define MESSAGES_PER_WAKEUP 16
 #define WAKEUP_MAX (50 * USEC_PER_MSEC)
 #define DEBT_MAX (300 * USEC_PER_MSEC)
+#define END_PATIENCE_MSEC 1000
 #define STDERR_LINES_MAX 64 /* of one engine; more is noise */
 
 struct engine_proc {
 	pid_t pid;
 	int pidfd, sock, err;
 	bool reaped, closed_told;
+	bool adopted; /* not our child */
 	unsigned stderr_lines;
 	usec_t debt, debt_at;
 	const struct engine_spawn *spawn;
@@ -104,7 +107,7 @@ static int prepare_child(void *userdata)
 	return become_engine(c);
 }
 
-static int real_start(void *userdata _unused_, int sock, int err, int netns_fd, pid_t *ret_pid, int *ret_pidfd)
+static int real_start(void *userdata, int sock, int err, int netns_fd, pid_t *ret_pid, int *ret_pidfd)
 {
 	_cleanup_(freep) char *path = place_program("nsvpn-engine");
 	char *argv[] = { "nsvpn-engine", NULL };
@@ -119,7 +122,7 @@ static int real_start(void *userdata _unused_, int sock, int err, int netns_fd, 
 		.n_map = ARRAY_SIZE(map),
 		.netns_fd = netns_fd,
 		.new_session = true,
-		.pdeathsig = SIGKILL,
+		.pdeathsig = userdata ? 0 : SIGKILL, /* engine_spawn_lasting */
 		.prepare = prepare_child,
 		.userdata = &c,
 	};
@@ -136,6 +139,7 @@ static int real_verify(void *userdata _unused_, pid_t pid)
 }
 
 const struct engine_spawn engine_spawn_real = { .start = real_start, .verify = real_verify };
+const struct engine_spawn engine_spawn_lasting = { .start = real_start, .verify = real_verify, .userdata = "lasting" };
 
 /* ---- who it becomes, and whether it did ------------------------------------------------------------------------- */
 
@@ -229,7 +233,9 @@ int engine_proc_verify_sandbox(pid_t pid)
 
 char *engine_proc_describe(int status, char *buf, size_t cap)
 {
-	if (status == 0)
+	if (status == ENGINE_STATUS_UNKNOWN)
+		(void)snprintf(buf, cap, "ended");
+	else if (status == 0)
 		(void)snprintf(buf, cap, "ended by itself");
 	else if (status > 128)
 		(void)snprintf(buf, cap, "was killed by signal %d (%s)", status - 128, strsignal(status - 128));
@@ -316,7 +322,7 @@ static void tell_closed(struct engine_proc *e, const char *why)
 static void send_kill(struct engine_proc *e)
 {
 	if (!e->reaped)
-		(void)kill(e->pid, SIGKILL); /* our own unreaped child: the number still names it */
+		(void)syscall(SYS_pidfd_send_signal, e->pidfd, SIGKILL, NULL, 0); /* it may have ended meanwhile */
 }
 
 void engine_proc_kill(struct engine_proc *e, const char *why)
@@ -423,7 +429,7 @@ static int on_exit_of_process(sd_event_source *s _unused_, int fd _unused_, uint
 
 	e->on_pidfd = sd_event_source_disable_unref(e->on_pidfd);
 	e->deadline = sd_event_source_disable_unref(e->deadline);
-	status = process_wait(e->pid);
+	status = e->adopted ? ENGINE_STATUS_UNKNOWN : process_wait(e->pid);
 	e->reaped = true;
 	/* Its last words, also when it was not listened to just now. */
 	for (unsigned n = 0; n < MESSAGES_PER_WAKEUP && !e->closed_told && handle_message(e); n++)
@@ -497,6 +503,80 @@ int engine_proc_start(struct engine_proc **ret, sd_event *event, const struct en
 	return 0;
 }
 
+/* The process that a pidfd is of, as our /proc numbers it. -ESRCH: it has ended. */
+static int pidfd_to_pid(int pidfd, pid_t *ret)
+{
+	_cleanup_(freep) char *path = str_format("/proc/self/fdinfo/%d", pidfd), *text = NULL;
+	const char *p;
+	size_t len;
+	int r, pid;
+
+	if (!path)
+		return -ENOMEM;
+	r = file_read(AT_FDCWD, path, 4096, &text, &len);
+	if (r < 0)
+		return r;
+	p = strstr(text, "Pid:");
+	if (!p || sscanf(p, "Pid: %d", &pid) != 1)
+		return -EBADF;
+	if (pid <= 0)
+		return -ESRCH;
+	*ret = pid;
+	return 0;
+}
+
+int engine_proc_adopt(struct engine_proc **ret, sd_event *event, const struct engine_spawn *spawn, int pidfd, int sock, int err,
+		      const struct engine_proc_events *events, void *userdata)
+{
+	struct engine_proc *e = calloc(1, sizeof(*e));
+	int r;
+
+	if (!e)
+		return -ENOMEM;
+	*e = (struct engine_proc){
+		.pidfd = pidfd, .sock = sock, .err = err, .adopted = true,
+		.spawn = spawn, .events = events, .userdata = userdata, .event = sd_event_ref(event),
+	};
+	r = pidfd_to_pid(pidfd, &e->pid);
+	if (r >= 0)
+		r = spawn->verify(spawn->userdata, e->pid);
+	if (r >= 0)
+		r = watch(e);
+	if (r < 0) {
+		e->pidfd = e->sock = e->err = -EBADF; /* still the caller's */
+		engine_proc_release(e);
+		return r;
+	}
+	*ret = e;
+	return 0;
+}
+
+void engine_proc_release(struct engine_proc *e)
+{
+	if (!e)
+		return;
+	e->reaped = true; /* not for us to do */
+	engine_proc_free(e);
+}
+
+int engine_proc_fd(const struct engine_proc *e, enum engine_fd which)
+{
+	if (!e)
+		return -EBADF;
+	return which == ENGINE_FD_SOCKET ? e->sock : which == ENGINE_FD_PIDFD ? e->pidfd : e->err;
+}
+
+/* A child is reaped; another helper's is waited for, so that what it held is free. */
+static void await_end(struct engine_proc *e)
+{
+	struct pollfd p = { .fd = e->pidfd, .events = POLLIN };
+
+	if (!e->adopted)
+		(void)process_wait(e->pid); /* how it ended is of no interest here */
+	else
+		(void)poll(&p, 1, END_PATIENCE_MSEC); /* SIGKILL was sent: nothing more can be done */
+}
+
 struct engine_proc *engine_proc_free(struct engine_proc *e)
 {
 	if (!e)
@@ -508,7 +588,7 @@ struct engine_proc *engine_proc_free(struct engine_proc *e)
 	sd_event_source_disable_unref(e->pause);
 	if (!e->reaped) {
 		send_kill(e);
-		(void)process_wait(e->pid); /* reaping; how it ended is of no interest here */
+		await_end(e);
 	}
 	fd_close(e->sock);
 	fd_close(e->err);

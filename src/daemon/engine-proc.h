@@ -41,6 +41,10 @@ struct engine_spawn {
 	void *userdata;
 };
 extern const struct engine_spawn engine_spawn_real;
+/* The same for engines that may outlive the helper (handover.h): not killed at its death, but by the end of their socket. */
+extern const struct engine_spawn engine_spawn_lasting;
+
+#define ENGINE_STATUS_UNKNOWN (-1) /* ended, but it was an earlier helper's child */
 
 /* Starts one. events and userdata are borrowed until it is freed. */
 int engine_proc_start(struct engine_proc **ret, sd_event *event, const struct engine_spawn *spawn, int netns_fd,
@@ -48,6 +52,17 @@ int engine_proc_start(struct engine_proc **ret, sd_event *event, const struct en
 /* Kills and reaps what still runs. No event is told. */
 struct engine_proc *engine_proc_free(struct engine_proc *e);
 DEFINE_CLEANUP(struct engine_proc *, engine_proc_free)
+
+/*
+ * Goes on with one that an earlier helper started. pidfd, sock and err are taken over on success. -ESRCH: it has ended;
+ * otherwise as start.
+ */
+int engine_proc_adopt(struct engine_proc **ret, sd_event *event, const struct engine_spawn *spawn, int pidfd, int sock, int err,
+		      const struct engine_proc_events *events, void *userdata);
+/* Lets go of it without ending it: somebody else keeps its descriptors. */
+void engine_proc_release(struct engine_proc *e);
+enum engine_fd { ENGINE_FD_SOCKET, ENGINE_FD_PIDFD, ENGINE_FD_STDERR };
+int engine_proc_fd(const struct engine_proc *e, enum engine_fd which); /* borrowed; -EBADF: NULL */
 
 pid_t engine_proc_pid(const struct engine_proc *e); /* 0: NULL */
 int engine_proc_verify(const struct engine_proc *e);

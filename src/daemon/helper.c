@@ -12,6 +12,8 @@
 #include "base/places.h"
 #include "base/str.h"
 #include "daemon/bus-server.h"
+#include "daemon/engine-proc.h"
+#include "daemon/handover.h"
 #include "daemon/logfile.h"
 #include "daemon/manager.h"
 #include "daemon/run-lock.h"
@@ -181,7 +183,7 @@ static int on_terminate(sd_event_source *s _unused_, const struct signalfd_sigin
 
 	if (h->shutting_down)
 		return 0;
-	log_notice("signal %u: engines end, locks stay", si->ssi_signo);
+	log_notice("signal %u: leaving; locks stay", si->ssi_signo);
 	(void)sd_notify(0, "STOPPING=1"); /* without a service manager nobody hears it */
 	shut_down(h);
 	return 0;
@@ -270,7 +272,7 @@ static int serve(struct helper *h, const struct helper_options *o, const char *s
 	if (r >= 0)
 		r = add_signals(h);
 	if (r >= 0)
-		r = manager_new(&h->manager, h->event, &engine_spawn_real);
+		r = manager_new(&h->manager, h->event, o->standalone ? &engine_spawn_real : &engine_spawn_lasting);
 	if (r < 0) {
 		*ret_error = str_format("cannot start: %s", strerror(-r));
 		return r;
@@ -287,8 +289,11 @@ static int serve(struct helper *h, const struct helper_options *o, const char *s
 	h->manager->changed = on_changed;
 	h->manager->settled = on_settled;
 	h->manager->userdata = h;
+	h->manager->keeps_tunnels = !o->standalone;
+	h->manager->handover = o->handover;
 	/* Recovery before anybody can ask: an `up` then sees what is there. */
 	r = manager_recover(h->manager);
+	h->manager->handover = handover_free(o->handover);
 	if (r < 0)
 		(void)log_error_errno(r, "cannot look at what an earlier helper left, ignoring: %m");
 	r = o->standalone ? listen_standalone(h, socket_path, ret_error) : listen_on_bus(h, ret_error);

@@ -16,6 +16,7 @@
 struct helper_options {
 	bool standalone;
 	int ready_fd; /* -EBADF: none */
+	struct handover *handover; /* taken; NULL: none */
 };
 
 /* Until the end. An exit code. */

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/str.h"
+#include "daemon/handover.h"
 #include "daemon/helper.h"
 #include "daemon/process-setup.h"
 #include "net/tunnelnet.h"
@@ -85,6 +86,8 @@ static struct options parse_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct options o = parse_options(argc, argv);
+	struct handover *handover = NULL;
+	unsigned n_listen = 0;
 	int r;
 
 	log_set_program("nsvpnd");
@@ -92,10 +95,12 @@ int main(int argc, char **argv)
 		helper_report(o.ready_fd, "must be started by root (try `sudo nsvpn up NAME`, which starts it when needed)");
 		return EXIT_CODE_DENIED;
 	}
-	r = process_setup(o.ready_fd);
+	if (!o.standalone && o.ready_fd < 0)
+		handover = handover_receive(&n_listen);
+	r = process_setup(o.ready_fd, n_listen);
 	if (r < 0) {
 		helper_report(o.ready_fd, strerror(-r));
 		return EXIT_CODE_FAILED;
 	}
-	return helper_run(&(struct helper_options){ .standalone = o.standalone, .ready_fd = o.ready_fd });
+	return helper_run(&(struct helper_options){ .standalone = o.standalone, .ready_fd = o.ready_fd, .handover = handover });
 }

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 
+#include "base/fd.h"
 #include "base/parse.h"
 #include "base/places.h"
 #include "base/str.h"
@@ -129,6 +130,22 @@ void manager_reload(struct manager *m)
 	}
 }
 
+static bool recover_running(struct tunnel *t, enum uplink uplink)
+{
+	_cleanup_(freep) struct handover_record *rec = calloc(1, sizeof(*rec));
+	int fds[HANDOVER_FD_COUNT];
+	bool ok;
+
+	if (!rec || !handover_take(t->manager->handover, t->name, rec, fds))
+		return false;
+	ok = rec->uplink == uplink && tunnel_recover_running(t, rec, fds);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		(void)fd_close(fds[i]); /* what was not taken over: closing the socket ends the engine */
+	if (!ok)
+		handover_drop(t->name);
+	return ok;
+}
+
 static void recover_one(struct tunnel *t, bool journal)
 {
 	_cleanup_(freep) char *error = NULL;
@@ -141,6 +158,8 @@ static void recover_one(struct tunnel *t, bool journal)
 		return;
 	}
 	if (r == 0 && i.want_up && str_eq(i.boot_id, t->manager->boot_id)) {
+		if (recover_running(t, i.uplink))
+			return;
 		tunnel_recover_up(t, i.uplink);
 		return;
 	}

@@ -39,8 +39,8 @@ static int fix_environment(void)
 	return r;
 }
 
-/* Descriptors 0-2 exist, nothing else but keep_fd does. */
-static int fix_descriptors(int keep_fd)
+/* Descriptors 0-2 exist, nothing else but keep_fd, or n_listen from 3 on, does. */
+static int fix_descriptors(int keep_fd, unsigned n_listen)
 {
 	int fd;
 
@@ -57,17 +57,17 @@ static int fix_descriptors(int keep_fd)
 			return -errno;
 		return 0;
 	}
-	return close_range(3, ~0U, 0) < 0 ? -errno : 0;
+	return close_range(3 + n_listen, ~0U, 0) < 0 ? -errno : 0;
 }
 
-int process_setup(int keep_fd)
+int process_setup(int keep_fd, unsigned n_listen)
 {
 	int r;
 
 	(void)umask(077); /* returns the old one, which is of no interest */
 	if (chdir("/") < 0)
 		return -errno;
-	r = fix_descriptors(keep_fd);
+	r = fix_descriptors(keep_fd, n_listen);
 	if (r < 0)
 		return r;
 	(void)signal(SIGPIPE, SIG_IGN); /* cannot fail: a valid signal */

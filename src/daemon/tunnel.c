@@ -115,6 +115,8 @@ struct tunnel *tunnel_free(struct tunnel *t)
 	tunnel_stop_done(t);
 	sd_event_source_disable_unref(t->restart_timer);
 	monitor_done(&t->monitor);
+	if (t->released)
+		engine_proc_release(TAKE_PTR(t->engine));
 	engine_proc_free(t->engine);
 	fd_close(t->tun_fd);
 	tunnel_watch_stop(t);
@@ -167,6 +169,12 @@ static void tunnel_set_state(struct tunnel *t, enum tunnel_state state, const ch
 		t->since = clock_realtime();
 	else if (old == TUNNEL_STATE_CONNECTED || state == TUNNEL_STATE_DOWN)
 		t->since = 0;
+	if (t->manager->keeps_tunnels && state == TUNNEL_STATE_CONNECTED) {
+		t->stored = handover_store(t);
+	} else if (t->stored) {
+		handover_drop(t->name);
+		t->stored = false;
+	}
 	tunnel_changed(t, "State", "Since", "LastHandshake", "Netns", NULL);
 	if (t->manager->settled)
 		t->manager->settled(t->manager->userdata);
@@ -191,6 +199,8 @@ void tunnel_set_server(struct tunnel *t, const struct remote *remote, const stru
 void tunnel_set_settings(struct tunnel *t, const struct settings *s)
 {
 	t->settings = *s;
+	if (t->stored)
+		t->stored = handover_store(t);
 	tunnel_changed(t, settings_properties[0], settings_properties[1], settings_properties[2], settings_properties[3],
 		       settings_properties[4], NULL);
 }
@@ -766,8 +776,71 @@ void tunnel_recover_down(struct tunnel *t)
 	(void)tunnel_event(t, TUNNEL_EVENT_DOWN, "left over without a state file");
 }
 
+/* What is there is looked at as in every recovery; only the engine and its device are not made anew. */
+static int go_on(struct tunnel *t, const struct handover_record *rec, char **ret_error)
+{
+	int r;
+
+	r = tunnelnet_new(&t->net, t->name, rec->uplink, ret_error);
+	if (r < 0)
+		return r;
+	tunnelnet_adopt(t->net, &rec->settings);
+	r = tunnelnet_prepare(t->net, ret_error);
+	return r < 0 ? r : tunnelnet_connect(t->net, &rec->settings, ret_error);
+}
+
+static void take_over(struct tunnel *t, const struct handover_record *rec, int fds[HANDOVER_FD_COUNT])
+{
+	t->in_kernel = true;
+	t->was_connected = true;
+	t->uplink = rec->uplink;
+	t->transport = rec->transport;
+	t->server = rec->server;
+	t->settings = rec->settings;
+	t->tun_offload = rec->tun_offload;
+	t->tun_fd = TAKE_FD(fds[HANDOVER_FD_TUN]);
+	t->profile_fd = TAKE_FD(fds[HANDOVER_FD_PROFILE]);
+	t->auth_fd = TAKE_FD(fds[HANDOVER_FD_AUTH]);
+	t->remote_host = strdup(rec->remote_host); /* for display */
+	t->monitor.phase = MONITOR_PHASE_APPLIED;
+	t->monitor.seen = rec->seen;
+	(void)str_copy(t->cipher, sizeof(t->cipher), rec->cipher); /* same size */
+	tunnel_watch_start(t);
+	tunnel_set_state(t, TUNNEL_STATE_CONNECTED, "it went on without a helper");
+	t->since = rec->since;
+	t->stored = handover_store(t);
+}
+
+bool tunnel_recover_running(struct tunnel *t, const struct handover_record *rec, int fds[HANDOVER_FD_COUNT])
+{
+	_cleanup_(freep) char *error = NULL;
+	int r;
+
+	tunnel_describe(t);
+	r = t->profile ? engine_proc_adopt(&t->engine, t->manager->event, t->manager->spawn, fds[HANDOVER_FD_PIDFD],
+					   fds[HANDOVER_FD_SOCKET], fds[HANDOVER_FD_STDERR], &engine_events, t) :
+			 -ENOENT;
+	if (r >= 0) {
+		fds[HANDOVER_FD_PIDFD] = fds[HANDOVER_FD_SOCKET] = fds[HANDOVER_FD_STDERR] = -EBADF;
+		r = go_on(t, rec, &error);
+	}
+	if (r < 0) {
+		log_tunnel_notice(t, "cannot go on with what an earlier helper left (%s), so it is connected anew",
+				  error ? error : strerror(-r));
+		t->engine = engine_proc_free(t->engine);
+		t->net = tunnelnet_free(t->net);
+		return false;
+	}
+	take_over(t, rec, fds);
+	return true;
+}
+
 void tunnel_shutdown(struct tunnel *t)
 {
+	if (t->stored && t->state == TUNNEL_STATE_CONNECTED) {
+		t->released = true;
+		return;
+	}
 	t->restart_timer = sd_event_source_disable_unref(t->restart_timer);
 	if (t->state == TUNNEL_STATE_STOPPING || t->state == TUNNEL_STATE_UNDOING)
 		return; /* ends by itself */
@@ -784,6 +857,8 @@ bool tunnel_is_idle(const struct tunnel *t)
 
 bool tunnel_is_quiet(const struct tunnel *t)
 {
+	if (t->released)
+		return true;
 	return !t->engine && t->state != TUNNEL_STATE_STOPPING && t->state != TUNNEL_STATE_UNDOING;
 }
 

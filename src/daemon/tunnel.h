@@ -11,6 +11,7 @@
 #include "base/inaddr.h"
 #include "base/log.h"
 #include "daemon/engine-proc.h"
+#include "daemon/handover.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/tunnel-state.h"
@@ -43,6 +44,8 @@ struct tunnel {
 	bool profile_tried;
 	int profile_fd, auth_fd; /* memfds, see above */
 	enum uplink uplink;
+	bool stored;             /* the service manager keeps its descriptors (handover.h) */
+	bool released;           /* shutting down, and the next helper goes on with it */
 	bool recovering;         /* built from an earlier helper's intent: nobody waits, retry instead of refusing */
 
 	/* what is there */
@@ -100,6 +103,8 @@ void tunnel_down(struct tunnel *t, bool kill, tunnel_reply_fn fn, void *userdata
 void tunnel_recover_up(struct tunnel *t, enum uplink uplink);
 void tunnel_recover_locked(struct tunnel *t, const char *why);
 void tunnel_recover_down(struct tunnel *t);
+/* It went on while there was no helper. fds are taken over. False: it cannot be gone on with; nothing is changed. */
+bool tunnel_recover_running(struct tunnel *t, const struct handover_record *rec, int fds[HANDOVER_FD_COUNT]);
 void tunnel_shutdown(struct tunnel *t);
 
 bool tunnel_is_idle(const struct tunnel *t);

@@ -135,6 +135,12 @@ int tunnelnet_connect(struct tunnelnet *n, const struct settings *settings, char
 	return net_finish(n, r, ret_error);
 }
 
+void tunnelnet_adopt(struct tunnelnet *n, const struct settings *settings)
+{
+	n->settings = *settings;
+	n->connected = true;
+}
+
 int tunnelnet_disconnect(struct tunnelnet *n, char **ret_error)
 {
 	net_begin(n);

@@ -72,6 +72,12 @@ int tunnelnet_connect(struct tunnelnet *n, const struct settings *settings, char
 int tunnelnet_disconnect(struct tunnelnet *n, char **ret_error);
 
 /*
+ * For a helper that goes on where another one stopped, with the tun device still open: `settings` are applied. Before
+ * tunnelnet_prepare() and tunnelnet_connect(), which then find nothing to do, or do what is missing.
+ */
+void tunnelnet_adopt(struct tunnelnet *n, const struct settings *settings);
+
+/*
  * -> absent. With processes inside: everything but namespace and inner lock goes, they stay locked in; returns 1 and the
  * journal remembers it. 0: all gone. Undoes as much as it can and reports the first error.
  */

@@ -121,6 +121,10 @@ int tunnelnet_connect(struct tunnelnet *n _unused_, const struct settings *setti
 	return 0;
 }
 
+void tunnelnet_adopt(struct tunnelnet *n _unused_, const struct settings *settings _unused_)
+{
+}
+
 int tunnelnet_disconnect(struct tunnelnet *n _unused_, char **ret_error _unused_)
 {
 	note("disconnect");
