@@ -389,7 +389,7 @@ Test(manager_bus, every_method_has_a_polkit_action)
 		cr_assert_not_null(action, "%s has none", v->x.method.member);
 		cr_expect(str_has_prefix(action, "org.nsvpn1."), "%s: %s", v->x.method.member, action);
 	}
-	cr_expect_eq(n, 6);
+	cr_expect_eq(n, 7);
 	cr_expect_null(manager_bus_action("Destroy"));
 	/* The action of looking must not open what changes something (firewalld's CVE-2026-4948). */
 	cr_expect_str_eq(manager_bus_action("Up"), "org.nsvpn1.control");
