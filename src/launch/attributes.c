@@ -141,15 +141,70 @@ static int check_confinement(pid_t pid, const struct status *his, char **ret_err
 
 /* ---- taking over ------------------------------------------------------------------------------------------------------- */
 
+/*
+ * /proc/PID/limits: a name of up to 26 columns, soft, hard. prlimit() would be simpler, but asks for CAP_SYS_RESOURCE, which
+ * containers often withhold; for the same reason only what differs is set.
+ */
+static const struct {
+	const char *name;
+	int resource;
+} limits[] = {
+	{ "Max cpu time", RLIMIT_CPU },          { "Max file size", RLIMIT_FSIZE },
+	{ "Max data size", RLIMIT_DATA },        { "Max stack size", RLIMIT_STACK },
+	{ "Max core file size", RLIMIT_CORE },   { "Max resident set", RLIMIT_RSS },
+	{ "Max processes", RLIMIT_NPROC },       { "Max open files", RLIMIT_NOFILE },
+	{ "Max locked memory", RLIMIT_MEMLOCK }, { "Max address space", RLIMIT_AS },
+	{ "Max file locks", RLIMIT_LOCKS },      { "Max pending signals", RLIMIT_SIGPENDING },
+	{ "Max msgqueue size", RLIMIT_MSGQUEUE }, { "Max nice priority", RLIMIT_NICE },
+	{ "Max realtime priority", RLIMIT_RTPRIO }, { "Max realtime timeout", RLIMIT_RTTIME },
+};
+
+static int parse_limit(const char *s, rlim_t *ret)
+{
+	unsigned long long v;
+
+	if (str_eq(s, "unlimited")) {
+		*ret = RLIM_INFINITY;
+		return 0;
+	}
+	if (sscanf(s, "%llu", &v) != 1)
+		return -EBADMSG;
+	*ret = (rlim_t)v;
+	return 0;
+}
+
+static int adopt_limit(int resource, char *values)
+{
+	const char *soft = str_next_word(&values), *hard = str_next_word(&values);
+	struct rlimit his, ours;
+
+	if (!soft || !hard || parse_limit(soft, &his.rlim_cur) < 0 || parse_limit(hard, &his.rlim_max) < 0)
+		return -EBADMSG;
+	if (getrlimit((__rlimit_resource_t)resource, &ours) == 0 && ours.rlim_cur == his.rlim_cur &&
+	    ours.rlim_max == his.rlim_max)
+		return 0;
+	return setrlimit((__rlimit_resource_t)resource, &his) < 0 ? -errno : 0;
+}
+
 static int adopt_limits(pid_t pid)
 {
-	for (int i = 0; i < (int)RLIM_NLIMITS; i++) {
-		struct rlimit l;
+	_cleanup_(freep) char *text = NULL;
+	char *save = NULL;
+	size_t found = 0;
+	int r = read_proc(pid, "limits", &text);
 
-		if (prlimit(pid, (__rlimit_resource_t)i, NULL, &l) < 0 || setrlimit((__rlimit_resource_t)i, &l) < 0)
-			return -errno;
-	}
-	return 0;
+	if (r < 0)
+		return r;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+			if (!str_has_prefix(line, limits[i].name) || line[strlen(limits[i].name)] != ' ')
+				continue;
+			found++;
+			r = adopt_limit(limits[i].resource, line + strlen(limits[i].name));
+			if (r < 0)
+				return r;
+		}
+	return found == ARRAY_SIZE(limits) ? 0 : -ENODATA;
 }
 
 static int adopt_scheduling(pid_t pid)
@@ -221,17 +276,25 @@ static void adopt_signals(unsigned long long ignored)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* both fail for wrong arguments only */
 }
 
-static int adopt(pid_t pid, const struct status *s)
+/* *ret_what: what could not be taken over. */
+static int adopt(pid_t pid, const struct status *s, const char **ret_what)
 {
 	int r;
 
+	*ret_what = "priority and processors";
 	r = adopt_scheduling(pid);
-	if (r >= 0)
+	if (r >= 0) {
+		*ret_what = "out-of-memory score";
 		r = adopt_proc(pid);
-	if (r >= 0)
+	}
+	if (r >= 0) {
+		*ret_what = "bounding set of capabilities";
 		r = adopt_bounding(s->cap_bounding);
-	if (r >= 0)
+	}
+	if (r >= 0) {
+		*ret_what = "limits";
 		r = adopt_limits(pid);
+	}
 	if (r >= 0 && s->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		r = -errno;
 	if (r < 0)
@@ -251,6 +314,7 @@ static bool has_ended(int pidfd)
 int attributes_adopt(pid_t pid, uid_t uid, char **ret_error)
 {
 	_cleanup_(closep) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	const char *what = "identity";
 	struct status s;
 	char *error = NULL;
 	int r;
@@ -262,13 +326,13 @@ int attributes_adopt(pid_t pid, uid_t uid, char **ret_error)
 	if (r >= 0)
 		r = check_confinement(pid, &s, &error);
 	if (r >= 0)
-		r = adopt(pid, &s);
+		r = adopt(pid, &s, &what);
 	if (r >= 0 && has_ended(pidfd))
 		r = -ESRCH;
 	if (r < 0)
 		*ret_error = error ? error :
-				     str_format("the limits and priorities of the calling process %d cannot be taken over: %s",
-						(int)pid, strerror(-r));
+				     str_format("the %s of the calling process %d cannot be taken over: %s", what, (int)pid,
+						strerror(-r));
 	return r;
 }
 

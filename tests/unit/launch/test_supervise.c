@@ -54,13 +54,14 @@ static int begin(pid_t *ret, int (*run)(void *, char **), const char *script, in
 	return pair[0];
 }
 
-static struct told next(int fd)
+#define next(fd) next_at(fd, __LINE__)
+static struct told next_at(int fd, int line)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	struct told t = { 0 };
 	ssize_t n;
 
-	cr_assert_eq(poll(&p, 1, 10000), 1, "the supervisor says nothing");
+	cr_assert_eq(poll(&p, 1, 10000), 1, "line %d: the supervisor says nothing", line);
 	n = recv(fd, &t, sizeof(t) - 1, 0);
 	cr_assert_geq(n, (ssize_t)sizeof(t.m), "the supervisor ended without a word");
 	return t;
