@@ -6,6 +6,7 @@
  */
 #include <sys/types.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/places.h"
 #include "cli/bring-up.h"
@@ -94,32 +95,46 @@ static int ensure_up(const struct cli *cli, const struct exec_options *e, const 
 	return r;
 }
 
+/* The look for instances outside, kept for the second one when the program has ended. */
+struct look {
+	char *netns, *state_home;
+	struct instances_query query;
+	struct instances found;
+};
+
+static void look_done(struct look *l)
+{
+	instances_done(&l->found);
+	free(l->netns);
+	free(l->state_home);
+}
+
 /*
  * Looks for instances outside as the user who will run the program: what is read and made then is what he may. An exit
- * code; *ret is empty after a failure.
+ * code; the caller releases l.
  */
-static int check_instances(const struct exec_options *e, const struct caller *caller, const char *name,
-			   char *const *program, struct instances *ret)
+static int look_for_instances(const struct exec_options *e, const struct caller *caller, const char *name,
+			      char *const *program, struct look *l)
 {
-	_cleanup_(freep) char *netns = place_netns(name);
-	_cleanup_(freep) char *state = instances_state_home(caller->is_switch ? caller->home : getenv("HOME"), !caller->is_switch);
-	const struct instances_query q = {
+	int r;
+
+	l->netns = place_netns(name);
+	l->state_home = instances_state_home(caller->is_switch ? caller->home : getenv("HOME"), !caller->is_switch);
+	if (!l->netns || !l->state_home)
+		return output_oom();
+	l->query = (struct instances_query){
 		.argv = program,
 		.tunnel = name,
-		.netns = netns,
+		.netns = l->netns,
 		.proc = "/proc",
-		.state_home = state,
+		.state_home = l->state_home,
 		.uid = caller->uid,
 		.new_instance = e->new_instance,
 		.allow_running = e->allow_running,
 	};
-	int r;
-
-	if (!netns || !state)
-		return output_oom();
 	if (caller->is_switch && (setegid(caller->gid) < 0 || seteuid(caller->uid) < 0))
 		return output_fail(EXIT_CODE_EXEC_FAILED, "cannot look at user %u's programs as that user: %m", caller->uid);
-	r = instances_check(&q, ret);
+	r = instances_check(&l->query, &l->found);
 	if (caller->is_switch && (seteuid(0) < 0 || setegid(0) < 0))
 		return output_fail(EXIT_CODE_EXEC_FAILED, "cannot become root again: %m");
 	return r;
@@ -149,22 +164,28 @@ static int run_here(const struct exec_options *e, const struct caller *caller, c
 	return output_fail_take((enum exit_code)r, error, "the program could not be started");
 }
 
-/* A user's way: PID 1 starts it. */
-static int run_there(struct client *c_take, const struct exec_options *e, const char *name, char *const *program)
+/* A user's way: PID 1 starts it. We are there when it ends, and look again. */
+static int run_there(struct client *c_take, const struct exec_options *e, const struct look *l, const char *name,
+		     char *const *program)
 {
 	const struct remote_exec x = { .tunnel = name, .argv = program, .no_new_privs = e->no_new_privs };
+	usec_t started = clock_boottime();
+	int r;
 
-	if (!e->allow_inet_stdio)
-		return remote_exec(c_take, &x);
-	client_free(c_take);
-	return output_fail(EXIT_CODE_EXEC_DENIED, "--allow-inet-stdio is for root: it lets a program talk past the tunnel");
+	if (e->allow_inet_stdio) {
+		client_free(c_take);
+		return output_fail(EXIT_CODE_EXEC_DENIED, "--allow-inet-stdio is for root: it lets a program talk past the tunnel");
+	}
+	r = remote_exec(c_take, &x);
+	(void)instances_check_handover(&l->query, &l->found, clock_boottime() - started, r);
+	return r;
 }
 
 static int run(const struct cli *cli, const struct exec_options *e, const struct caller *caller, char *const *program)
 {
 	_cleanup_(freep) char *name = NULL;
-	struct instances instances = { 0 };
 	struct client *c = NULL;
+	struct look l = { 0 };
 	int r = EXIT_CODE_OK;
 
 	if (geteuid() != 0)
@@ -172,23 +193,23 @@ static int run(const struct cli *cli, const struct exec_options *e, const struct
 	if (r == EXIT_CODE_OK)
 		r = which_tunnel(e, c, &name);
 	if (r == EXIT_CODE_OK)
-		r = check_instances(e, caller, name, program, &instances);
+		r = look_for_instances(e, caller, name, program, &l);
 	if (r == EXIT_CODE_OK)
 		r = ensure_up(cli, e, name, &c);
 	if (r != EXIT_CODE_OK) {
 		client_free(c);
-		instances_done(&instances);
+		look_done(&l);
 		return own_failure(r);
 	}
-	if (instances.argv)
-		program = instances.argv;
+	if (l.found.argv)
+		program = l.found.argv;
 	if (geteuid() == 0) {
 		client_free(c);
 		r = run_here(e, caller, name, program);
 	} else {
-		r = run_there(c, e, name, program);
+		r = run_there(c, e, &l, name, program);
 	}
-	instances_done(&instances);
+	look_done(&l);
 	return r;
 }
 

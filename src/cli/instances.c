@@ -312,7 +312,7 @@ bool instances_check_handover(const struct instances_query *q, const struct inst
 	bool found;
 	size_t k;
 
-	if (status != 0 || lived >= HANDOVER_MAX || !i->program || i->is_apart || look(q, &l) < 0)
+	if (status != 0 || lived > HANDOVER_MAX || !i->program || i->is_apart || look(q, &l) < 0)
 		return false;
 	k = first_outside(q->proc, i, &l);
 	found = k < l.n;

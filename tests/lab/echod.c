@@ -3,8 +3,11 @@
  *
  *   echod [--http ADDR:PORT]... [--dns ADDR[:PORT]]... [--name NAME=A4,A6]... [--log FILE]
  *         [--tcp-sink ADDR:PORT]... [--tcp-source ADDR:PORT]... [--tcp-echo ADDR:PORT]... [--udp-echo ADDR:PORT]...
+ *         [--stun ADDR:PORT]... [--page FILE] [--http-log FILE]
  *
- *   --http        HTTP/1.0: any request is answered with the client's address as text and a newline
+ *   --http        HTTP/1.0: any request is answered with the client's address as text and a newline, but /page... with the
+ *                 file of --page as HTML. Each request is a line "CLIENT PATH" in the log of --http-log
+ *   --stun        binding requests of RFC 5389 are answered with the client's address and port
  *   --dns         UDP and TCP; A and AAAA of the names and of everything below them, NXDOMAIN for others. Each query is a
  *                 line "CLIENT NAME TYPE" in the log, before it is answered
  *   --tcp-source  an endless pattern: the 64-bit big-endian numbers 0, 1, 2, ...
@@ -13,6 +16,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -27,6 +31,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/inaddr.h"
 #include "base/str.h"
 
@@ -36,7 +41,7 @@
 #define TYPE_A 1
 #define TYPE_AAAA 28
 
-enum role { HTTP, DNS, SINK, SOURCE, ECHO };
+enum role { HTTP, DNS, SINK, SOURCE, ECHO, STUN };
 
 /* A listener, a datagram socket or a connection: whatever sits in the epoll. */
 struct peer {
@@ -59,7 +64,8 @@ struct name {
 static struct name names[NAMES_MAX];
 static size_t n_names;
 static struct peer *connections;
-static FILE *query_log;
+static FILE *query_log, *http_log;
+static char *page; /* HTML, or NULL */
 static int epoll_fd;
 
 /* ---- names ---- */
@@ -201,6 +207,33 @@ static void open_service(const struct endpoint *e, enum role role, bool datagram
 	watch(p, EPOLLIN, EPOLL_CTL_ADD);
 }
 
+/* The answer to a binding request: XOR-MAPPED-ADDRESS and nothing else; 0 when it is none. */
+static size_t answer_stun(const struct sockaddr_storage *from, socklen_t from_len, const uint8_t *in, size_t len, uint8_t *out,
+			  size_t cap)
+{
+	static const uint8_t cookie[] = { 0x21, 0x12, 0xa4, 0x42 };
+	struct writer w = writer_init(out, cap);
+	struct endpoint e = { 0 };
+	uint8_t address[16];
+	size_t n;
+
+	if (len < 20 || in[0] != 0 || in[1] != 1 || memcmp(in + 4, cookie, sizeof(cookie)) != 0 ||
+	    endpoint_from_sockaddr((const struct sockaddr *)from, from_len, &e) < 0)
+		return 0;
+	n = inaddr_len(e.addr.family);
+	for (size_t i = 0; i < n; i++)
+		address[i] = e.addr.bytes[i] ^ in[4 + i]; /* cookie, then the transaction's id */
+	write_be16(&w, 0x0101);
+	write_be16(&w, (uint16_t)(8 + n));
+	write_bytes(&w, in + 4, 16);
+	write_be16(&w, 0x0020);
+	write_be16(&w, (uint16_t)(4 + n));
+	write_be16(&w, e.addr.family == AF_INET ? 1 : 2);
+	write_be16(&w, e.port ^ 0x2112);
+	write_bytes(&w, address, n);
+	return w.failed ? 0 : w.len;
+}
+
 static void on_datagrams(struct peer *p)
 {
 	static uint8_t in[65536], out[4096];
@@ -218,7 +251,10 @@ static void on_datagrams(struct peer *p)
 			continue;
 		}
 		format_client(&from, len, client);
-		n = (ssize_t)answer_dns(client, in, (size_t)n, out, sizeof(out));
+		if (p->role == STUN)
+			n = (ssize_t)answer_stun(&from, len, in, (size_t)n, out, sizeof(out));
+		else
+			n = (ssize_t)answer_dns(client, in, (size_t)n, out, sizeof(out));
 		if (n)
 			(void)sendto(p->fd, out, (size_t)n, 0, (struct sockaddr *)&from, len); /* as above */
 	}
@@ -280,11 +316,30 @@ static bool flush(struct peer *p)
 	return true;
 }
 
+/* The path of the request in the log; true when it is that of the page. */
+static bool note_request(const struct peer *p)
+{
+	const char *start = memchr(p->buf, ' ', p->len), *end;
+
+	if (!start)
+		return false;
+	start++;
+	for (end = start; end < (const char *)p->buf + p->len && *end > ' ' && *end < 0x7f;)
+		end++;
+	if (http_log) {
+		(void)fprintf(http_log, "%s %.*s\n", p->client, (int)(end - start), start);
+		(void)fflush(http_log); /* as in log_query() */
+	}
+	return end - start >= 5 && memcmp(start, "/page", 5) == 0;
+}
+
 static bool answer_http(struct peer *p)
 {
+	bool is_page = note_request(p) && page;
+	const char *text = is_page ? page : p->client;
 	int n = snprintf((char *)p->buf, sizeof(p->buf),
-			 "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s\n",
-			 strlen(p->client) + 1, p->client);
+			 "HTTP/1.0 200 OK\r\nContent-Type: text/%s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s\n",
+			 is_page ? "html" : "plain", strlen(text) + 1, text);
 
 	p->len = (size_t)MAX(n, 0);
 	p->done = 0;
@@ -365,6 +420,7 @@ static bool on_input(struct peer *p)
 		return n > 0 && flush(p);
 	case SINK:
 	case SOURCE:
+	case STUN:
 		return n > 0;
 	}
 	return false;
@@ -397,7 +453,7 @@ static void drop_idle(void)
 static _noreturn_ void usage(const char *why, const char *what)
 {
 	(void)fprintf(stderr, "echod: %s%s\nusage: echod [--http|--tcp-sink|--tcp-source|--tcp-echo|--udp-echo ADDR:PORT]... "
-			      "[--dns ADDR[:PORT]]... [--name NAME=A4,A6]... [--log FILE]\n", why, what);
+			      "[--dns ADDR[:PORT]]... [--name NAME=A4,A6]... [--log FILE] [--stun ADDR:PORT]... [--page FILE] [--http-log FILE]\n", why, what);
 	exit(2);
 }
 
@@ -432,6 +488,7 @@ static void add_service(const char *arg, const char *value)
 		{ "--http", HTTP, true, false },         { "--dns", DNS, true, true },
 		{ "--tcp-sink", SINK, true, false },     { "--tcp-source", SOURCE, true, false },
 		{ "--tcp-echo", ECHO, true, false },     { "--udp-echo", ECHO, false, true },
+		{ "--stun", STUN, false, true },
 	};
 	struct endpoint e = { 0 };
 
@@ -450,6 +507,14 @@ static void add_service(const char *arg, const char *value)
 		return;
 	}
 	usage("unknown option ", arg);
+}
+
+static void read_page(const char *path)
+{
+	size_t len;
+
+	if (file_read(AT_FDCWD, path, BUFFER_MAX - 256, &page, &len) < 0)
+		usage("cannot read ", path);
 }
 
 static void serve(void)
@@ -498,6 +563,12 @@ int main(int argc, char **argv)
 			query_log = fopen(argv[i + 1], "ae");
 			if (!query_log)
 				usage("cannot write ", argv[i + 1]);
+		} else if (str_eq(argv[i], "--http-log")) {
+			http_log = fopen(argv[i + 1], "ae");
+			if (!http_log)
+				usage("cannot write ", argv[i + 1]);
+		} else if (str_eq(argv[i], "--page")) {
+			read_page(argv[i + 1]);
 		} else {
 			add_service(argv[i], argv[i + 1]);
 		}
