@@ -8,13 +8,13 @@
 
 static struct instances_query query(char *const *argv)
 {
+	static char netns[96], proc[96], state[96];
+
+	(void)snprintf(netns, sizeof(netns), "%s/ns/tunnel", desk);
+	(void)snprintf(proc, sizeof(proc), "%s/proc", desk);
+	(void)snprintf(state, sizeof(state), "%s/state", desk);
 	return (struct instances_query){
-		.argv = argv,
-		.tunnel = "home",
-		.netns = desk_path("ns/tunnel"),
-		.proc = desk_path("proc"),
-		.state_home = desk_path("state"),
-		.uid = 1000,
+		.argv = argv, .tunnel = "home", .netns = netns, .proc = proc, .state_home = state, .uid = 1000,
 	};
 }
 
