@@ -189,7 +189,7 @@ static int enter(const struct launch *l, const struct creds *creds, char **ret_e
 	_cleanup_(freep) char *cwd = getcwd(NULL, 0);
 	int r;
 
-	r = launch_join(l->tunnel, creds && creds->uid != 0, ret_error);
+	r = launch_join(l->tunnel, true, ret_error);
 	if (r >= 0)
 		r = reenter_folder(cwd);
 	if (r < 0)

@@ -5,7 +5,8 @@
 
 /*
  * Takes a private mount namespace (the host's later mounts still arrive, ours never get out) and applies the table of
- * profile/binds.h with the files in `run`, the tunnel's runtime folder. `durable`: prefer the form that survives the
- * host replacing its files, at the price of a read-only /etc. 0, or -errno and one sentence.
+ * profile/binds.h with the files in `run`, the tunnel's runtime folder. `durable`: a small process stays (keeper.h) that
+ * puts back what the kernel takes away when the host replaces a covered file; it goes when the last program of this mount
+ * namespace has gone. 0, or -errno and one sentence.
  */
 int mounts_enter(const char *run, bool durable, char **ret_error);

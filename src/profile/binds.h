@@ -8,8 +8,7 @@
 
 enum bind_kind {
 	BIND_FILE,      /* `source` (relative to the tunnel's runtime folder) over `target`, read-only */
-	BIND_MASK_FILE, /* an unconnectable file over a socket, when it exists */
-	BIND_MASK_DIR,  /* an empty read-only folder over a folder, when it exists */
+	BIND_MASK_DIR,  /* a read-only folder, empty but for targets of BIND_FILE in it, over a folder, when it exists */
 };
 
 struct bind {
@@ -17,6 +16,7 @@ struct bind {
 	const char *source;
 	const char *target;
 	const char *why;
+	bool make; /* a folder that is made when it is missing, so that it is covered before somebody else makes it */
 };
 
 /* Static table; *ret_n entries. */

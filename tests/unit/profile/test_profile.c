@@ -94,8 +94,8 @@ Test(profile, notes_keep_order_and_escape_options)
 Test(profile, binds_cover_files_and_sockets_with_reasons)
 {
 	static const char *const targets[] = { "/etc/resolv.conf", "/etc/nsswitch.conf",
-					       "/run/systemd/resolve/io.systemd.Resolve", "/run/nscd",
-					       "/run/avahi-daemon/socket" };
+					       "/run/systemd/resolve", "/run/systemd/resolve/stub-resolv.conf",
+					       "/run/systemd/resolve/resolv.conf", "/run/nscd", "/run/avahi-daemon" };
 	size_t n;
 	const struct bind *b = binds_table(&n);
 
