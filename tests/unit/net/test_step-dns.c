@@ -27,6 +27,29 @@ Test(step_dns, lists_resolvers_and_search_domains)
 	free(t);
 }
 
+/* Whatever the fullest settings are that pass the check: every line is a comment, a literal address or valid domains. */
+Test(step_dns, writes_canonical_lines_only)
+{
+	static const char *const domains[] = { "a_b.example.", "xn--bcher-kva.example", "1.2.3.4" };
+	struct settings s = { .n_dns = SETTINGS_DNS_MAX, .n_search = ARRAY_SIZE(domains) };
+	char *t, *save = NULL;
+	size_t servers = 0;
+
+	for (unsigned i = 0; i < s.n_dns; i++)
+		cr_assert_eq(inaddr_parse(i % 2 ? "FD00:0:0::0001" : "10.8.0.1", &s.dns[i]), 0);
+	for (unsigned i = 0; i < s.n_search; i++)
+		cr_assert(domain_is_valid(domains[i]) && str_copy(s.search[i], sizeof(s.search[i]), domains[i]));
+	t = dns_format_resolv("home", &s);
+	for (char *line = strtok_r(t, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (str_eq(line, "nameserver 10.8.0.1") || str_eq(line, "nameserver fd00::1"))
+			servers++;
+		else
+			cr_assert(*line == '#' || str_eq(line, "search a_b.example. xn--bcher-kva.example 1.2.3.4"), "%s", line);
+	}
+	cr_assert_eq(servers, SETTINGS_DNS_MAX);
+	free(t);
+}
+
 Test(step_dns, nsswitch_replaces_the_hosts_line_and_keeps_the_rest)
 {
 	static const struct {

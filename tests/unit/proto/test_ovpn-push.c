@@ -295,6 +295,52 @@ Test(ovpn_push, refuses_names_and_resolvers_that_bite)
 	cr_expect_eq(run(SUBNET "\t"), -EBADMSG);
 }
 
+/* Whatever a value is, what comes out is refused or passes the helper's own check, and nothing of the text is in a name. */
+static void takes_nothing_raw(const char *option, const char *value)
+{
+	_cleanup_(freep) char *text = str_format(SUBNET ",%s %s", option, value);
+	_cleanup_(freep) char *why = NULL;
+
+	cr_assert(text);
+	if (run(text) != 1)
+		return; /* refused with a sentence: run() looked */
+	cr_expect_eq(settings_verify(&settings, &why), 0, "%s %s: %s", option, value, why);
+	for (unsigned i = 0; i < settings.n_search; i++)
+		cr_expect(domain_is_valid(settings.search[i]), "%s %s", option, value);
+	for (size_t i = 0; i < strv_len(push.notes); i++)
+		cr_expect(strlen(push.notes[i]) < 1000 && !strpbrk(push.notes[i], "\n\r\x1b"), "%s %s", option, value);
+}
+
+/* Invariant 33: each place that takes a value x what was ever found to bite somebody. */
+Test(ovpn_push, hostile_dictionary_leaves_typed_values_only)
+{
+	static const char *const names[] = {
+		"dhcp-option DNS", "dhcp-option DNS6", "dhcp-option DOMAIN", "dhcp-option DOMAIN-SEARCH",
+		"dhcp-option ADAPTER_DOMAIN_SUFFIX", "dns search-domains", "dns server 0 address",
+		"dns server 0 resolve-domains", "dns server", "route", "route 10.0.0.0", "route 10.0.0.0 255.0.0.0", "route-ipv6",
+		"route-gateway", "ifconfig", "ifconfig 10.8.0.2", "ifconfig-ipv6", "ifconfig-ipv6 fd00::2/64", "topology", "tun-mtu",
+		"redirect-gateway", "cipher", "peer-id", "ping", "setenv", "up", "script-security 2",
+	};
+	static const char *const values[] = {
+		"", ";id", "x;id", "$(id)", "`id`", "|id", "a&&id", "../../etc/passwd", "..", ".", "/etc/shadow", "%n%n%s", "%s",
+		"'", "\"", "\\", "a\\nb", "a\nnameserver 6.6.6.6", "a\rb", "\x1b[2J", "\x7f", "\xff\xfe", "caf\xc3\xa9",
+		"*", "?", "~root", "-o", "--help", "#", "a#b", "a b", "a\tb", "0", "-1", "4294967296", "99999999999999999999", "0x7f.1",
+		"127.0.0.1", "0.0.0.0", "255.255.255.255", "1.2.3", "1.2.3.4.5", "010.8.0.1", "1.2.3.4/33", "::", "::1", "fe80::1%eth0",
+		"::ffff:127.0.0.1", "fd00::/129", "fd00::/-1", "fd00:::1", "[::1]:53", "ff02::1", "1::2::3", "${IFS}id", "a\";drop;\"",
+		"} flush ruleset", "10.8.0.1 ; flush ruleset", "\n\n",
+	};
+	_cleanup_(freep) char *huge = malloc(65537);
+
+	cr_assert(huge);
+	memset(huge, 'a', 65536);
+	huge[65536] = '\0';
+	for (size_t o = 0; o < ARRAY_SIZE(names); o++) {
+		for (size_t v = 0; v < ARRAY_SIZE(values); v++)
+			takes_nothing_raw(names[o], values[v]);
+		takes_nothing_raw(names[o], huge);
+	}
+}
+
 struct critical_case {
 	const char *text;
 	int r;
