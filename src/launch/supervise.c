@@ -79,13 +79,15 @@ struct report {
 	char text[LAUNCH_TEXT_MAX];
 };
 
-static _noreturn_ void be_program(const struct state *st, const sigset_t *mask, int report_fd)
+static _noreturn_ void be_program(const struct state *st, int report_fd)
 {
 	struct report report = { .code = EXIT_CODE_EXEC_FAILED };
 	char *error = NULL;
+	sigset_t none;
 
 	make_group(st, getpid(), !st->s->background); /* SIGTTOU is still blocked */
-	(void)sigprocmask(SIG_SETMASK, mask, NULL);    /* cannot fail: a valid set */
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail: a valid set */
 	report.code = st->s->run(st->s->userdata, &error);
 	if (error)
 		(void)strncpy(report.text, error, sizeof(report.text) - 1);
@@ -107,7 +109,7 @@ static int let_go_of_streams(void)
 }
 
 /* 0: it runs. An exit code: it did not start, and nsvpn was told. */
-static int start(struct state *st, const sigset_t *mask)
+static int start(struct state *st)
 {
 	struct report report;
 	int fds[2];
@@ -117,7 +119,7 @@ static int start(struct state *st, const sigset_t *mask)
 		return EXIT_CODE_EXEC_FAILED;
 	st->child = fork();
 	if (st->child == 0)
-		be_program(st, mask, fds[1]);
+		be_program(st, fds[1]);
 	(void)close(fds[1]); /* so that the read below ends */
 	if (st->child < 0) {
 		tell(st->control, LAUNCH_FAILED, EXIT_CODE_EXEC_FAILED,
@@ -215,11 +217,11 @@ static void watch(struct state *st)
 int supervise(const struct supervise *s)
 {
 	struct state st = { .s = s, .control = s->control, .terminal = -EBADF, .signals = -EBADF };
-	sigset_t all, old;
+	sigset_t all;
 	int r;
 
 	(void)sigfillset(&all);
-	(void)sigprocmask(SIG_SETMASK, &all, &old); /* cannot fail: a valid set */
+	(void)sigprocmask(SIG_SETMASK, &all, NULL); /* cannot fail: a valid set */
 	r = take_terminal(&st);
 	if (r >= 0)
 		r = st.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -227,7 +229,7 @@ int supervise(const struct supervise *s)
 		tell(st.control, LAUNCH_FAILED, EXIT_CODE_EXEC_FAILED, "the terminal cannot be taken over by the program");
 		return EXIT_CODE_EXEC_FAILED;
 	}
-	r = start(&st, &old);
+	r = start(&st);
 	if (r != 0)
 		return r;
 	watch(&st);
