@@ -80,6 +80,7 @@ static int on_check(sd_bus_message *m, void *userdata _unused_, sd_bus_error *er
 	case SAYS_GARBAGE:
 		return sd_bus_reply_method_return(m, "sb", "yes", 1);
 	case SAYS_NOTHING:
+		sd_bus_message_unref(held);
 		held = sd_bus_message_ref(m);
 		return 1;
 	}
