@@ -203,7 +203,8 @@ Test(supervise, a_terminal_of_its_own_with_ctrl_c_and_ctrl_z)
 	pid_t pid;
 
 	cr_assert_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
-	fd = begin(&pid, run_shell, "tty -s </dev/tty && echo has-tty; trap 'echo got-int; exit 3' INT; while :; do sleep 0.1; done", slave);
+	/* Built-ins only: a shell that is stopped in the middle of vfork() is not seen as stopped. */
+	fd = begin(&pid, run_shell, "tty -s </dev/tty && echo has-tty; trap 'echo got-int; exit 3' INT; while :; do read x; done", slave);
 	(void)next(fd);
 	expect_on(master, "has-tty");
 	cr_assert_eq(write(master, "\032", 1), 1); /* Ctrl-Z */
