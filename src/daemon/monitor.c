@@ -286,8 +286,10 @@ static int on_settings(struct tunnel *t, const struct ipc_msg *msg)
 	ans.ans_settings.seq = msg->req_settings.seq;
 	apply_policy(&t->profile->settings, &s);
 	r = settings_verify(&s, &why);
-	if (r >= 0)
+	if (r >= 0) {
+		tunnel_forget_stored(t); /* what was stored speaks of other settings */
 		r = tunnelnet_connect(t->net, &s, &why);
+	}
 	if (r < 0) {
 		if (!why)
 			why = str_format("the settings from the server cannot be applied: %s", strerror(-r));

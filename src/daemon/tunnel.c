@@ -20,6 +20,7 @@
 #define BACKOFF_MAX (30 * USEC_PER_SEC)
 #define EARLY_DEATHS_MAX 3 /* engines that end before they are ready: then nothing will make the next one work */
 #define STATS_MAX_AGE USEC_PER_SEC
+#define STORED_PROFILE_MAX (4U << 20)
 
 struct request {
 	struct request *next;
@@ -171,9 +172,8 @@ static void tunnel_set_state(struct tunnel *t, enum tunnel_state state, const ch
 		t->since = 0;
 	if (t->manager->keeps_tunnels && state == TUNNEL_STATE_CONNECTED) {
 		t->stored = handover_store(t);
-	} else if (t->stored) {
-		handover_drop(t->name);
-		t->stored = false;
+	} else {
+		tunnel_forget_stored(t);
 	}
 	tunnel_changed(t, "State", "Since", "LastHandshake", "Netns", NULL);
 	if (t->manager->settled)
@@ -199,7 +199,7 @@ void tunnel_set_server(struct tunnel *t, const struct remote *remote, const stru
 void tunnel_set_settings(struct tunnel *t, const struct settings *s)
 {
 	t->settings = *s;
-	if (t->stored)
+	if (t->manager->keeps_tunnels && t->state == TUNNEL_STATE_CONNECTED)
 		t->stored = handover_store(t);
 	tunnel_changed(t, settings_properties[0], settings_properties[1], settings_properties[2], settings_properties[3],
 		       settings_properties[4], NULL);
@@ -244,10 +244,19 @@ static bool wants_engine(const struct tunnel *t)
 		t->state == TUNNEL_STATE_RECONNECTING) && !t->manager->shutting_down;
 }
 
+void tunnel_forget_stored(struct tunnel *t)
+{
+	if (!t->stored)
+		return;
+	handover_drop(t->name);
+	t->stored = false;
+}
+
 void tunnel_cut(struct tunnel *t, bool transport_too)
 {
 	_cleanup_(freep) char *error = NULL, *transport_error = NULL;
 
+	tunnel_forget_stored(t);
 	if (!t->net || !t->in_kernel)
 		return;
 	if (tunnelnet_disconnect(t->net, &error) < 0)
@@ -811,15 +820,45 @@ static void take_over(struct tunnel *t, const struct handover_record *rec, int f
 	t->stored = handover_store(t);
 }
 
+/*
+ * The engine has the profile that it was started with, whatever the file says by now, and counts its remotes; settings.conf
+ * is the present one.
+ */
+static int load_stored_profile(struct tunnel *t, int fd, char **ret_error)
+{
+	_cleanup_(profile_freep) struct profile *p = NULL;
+	_cleanup_(freep) char *text = NULL;
+	size_t len;
+	int r;
+
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return -errno;
+	r = file_read_fd(fd, STORED_PROFILE_MAX, &text, &len);
+	if (r < 0)
+		return r;
+	/* Self-contained: there is nothing to load. */
+	r = profile_parse_ovpn(text, len, t->name, NULL, NULL, NULL, &p, ret_error);
+	explicit_bzero(text, len);
+	if (r >= 0)
+		r = tunnel_settings_load(t->name, &p->settings, ret_error);
+	if (r < 0)
+		return r;
+	forget_secrets(p);
+	forget_inputs(t);
+	t->profile = TAKE_PTR(p);
+	t->profile_tried = true;
+	return 0;
+}
+
 bool tunnel_recover_running(struct tunnel *t, const struct handover_record *rec, int fds[HANDOVER_FD_COUNT])
 {
 	_cleanup_(freep) char *error = NULL;
 	int r;
 
-	tunnel_describe(t);
-	r = t->profile ? engine_proc_adopt(&t->engine, t->manager->event, t->manager->spawn, fds[HANDOVER_FD_PIDFD],
-					   fds[HANDOVER_FD_SOCKET], fds[HANDOVER_FD_STDERR], &engine_events, t) :
-			 -ENOENT;
+	r = load_stored_profile(t, fds[HANDOVER_FD_PROFILE], &error);
+	if (r >= 0)
+		r = engine_proc_adopt(&t->engine, t->manager->event, t->manager->spawn, fds[HANDOVER_FD_PIDFD],
+				      fds[HANDOVER_FD_SOCKET], fds[HANDOVER_FD_STDERR], &engine_events, t);
 	if (r >= 0) {
 		fds[HANDOVER_FD_PIDFD] = fds[HANDOVER_FD_SOCKET] = fds[HANDOVER_FD_STDERR] = -EBADF;
 		r = go_on(t, rec, &error);

@@ -141,6 +141,8 @@ void tunnel_changed(struct tunnel *t, ...) __attribute__((sentinel));
 void tunnel_set_error(struct tunnel *t, const char *error_name, char *error);
 /* Default route and openings away: what must happen first, whatever ended. Tolerant. */
 void tunnel_cut(struct tunnel *t, bool transport_too);
+/* What the service manager keeps is not true any more, or will not be in a moment (handover.h). */
+void tunnel_forget_stored(struct tunnel *t);
 void tunnel_answer_downs(struct tunnel *t, const char *error_name, const char *error);
 void tunnel_answer_ups(struct tunnel *t);
 

@@ -74,6 +74,14 @@ static int route_apply(struct tunnelnet *n, const struct step *s)
 	return 0;
 }
 
+/* Gone, or going with its device at this moment (the last descriptor of a tun was closed): what was wanted. */
+static int remove_route(struct rt *rt, const struct rt_route *route)
+{
+	int r = rt_route_delete(rt, route);
+
+	return r == -ESRCH || r == -ENODEV ? 0 : r;
+}
+
 static int route_undo(struct tunnelnet *n, const struct step *s)
 {
 	struct rt_route want;
@@ -83,7 +91,7 @@ static int route_undo(struct tunnelnet *n, const struct step *s)
 		return 0; /* the floor stays as long as the namespace */
 	if (route_wanted(n, s, &rt, &want) < 0 || route_find(rt, &want) <= 0)
 		return 0;
-	return rt_route_delete(rt, &want);
+	return remove_route(rt, &want);
 }
 
 static void route_print(const struct tunnelnet *n, const struct step *s, FILE *f)
@@ -260,7 +268,7 @@ static int exact_family(struct rt *rt, int index, int family, bool defaults, con
 	for (size_t i = 0; i < n_have && r == 0; i++)
 		if ((have[i].dst.len == 0) == defaults && !route_among(&have[i], w->v, w->n)) {
 			wrong++;
-			r = fix ? rt_route_delete(rt, &have[i]) : 0;
+			r = fix ? remove_route(rt, &have[i]) : 0;
 		}
 	for (size_t i = 0; i < w->n && r == 0; i++)
 		if (w->v[i].dst.addr.family == family && !route_among(&w->v[i], have, n_have)) {
