@@ -23,6 +23,7 @@ struct terminal {
 	int master, slave;
 	bool is_terminal[3];
 	bool has_mode, is_raw;
+	bool was_entered;
 	bool gone;  /* the real one was hung up */
 	struct termios mode;
 	struct buffer in, out; /* real to master, master to real */
@@ -156,7 +157,14 @@ void terminal_enter(struct terminal *t)
 	/* The shell may have changed it while we were stopped; what we restore is what was there last. */
 	if (!t->is_raw && tcgetattr(t->real, &t->mode) == 0)
 		raw = t->mode;
+	/* A background job began while the shell was editing its next line, in a mode that is the shell's alone. */
+	if (!t->was_entered)
+		(void)tcsetattr(t->slave, TCSANOW, &t->mode); /* a valid mode: it was just read */
+	t->was_entered = true;
 	cfmakeraw(&raw);
+	/* Others in the pipeline write to the real terminal themselves, and count on its end of line. */
+	if (!t->is_terminal[0] || !t->is_terminal[1] || !t->is_terminal[2])
+		raw.c_oflag = t->mode.c_oflag;
 	if (tcsetattr(t->real, TCSADRAIN, &raw) == 0)
 		t->is_raw = true;
 	terminal_resize(t);
