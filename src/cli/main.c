@@ -39,7 +39,7 @@ static const struct command commands[] = {
 	  "lost its connection, the program starts at once, locked in, and has network when the tunnel is back. The first\n"
 	  "word that is not an option is the program.\n\n"
 	  "  -t, --tunnel NAME    which tunnel. Default: as with `nsvpn up`\n"
-	  "  --user USER          run it as USER (name or number)\n"
+	  "  --user USER          run it as USER (name or number); for root\n"
 	  "  --timeout SECONDS    how long to wait for the first connection. Default: 60\n"
 	  "  --no-wait            do not wait for it: start the program as soon as the tunnel is locked\n"
 	  "  --credentials FILE   as with `nsvpn up`\n"
@@ -47,9 +47,10 @@ static const struct command commands[] = {
 	  "  --new-instance       a separate instance of a browser, office, editor ... with a folder of its own, beside one that\n"
 	  "                       runs outside. Without it such a start is refused: the window would open outside\n"
 	  "  --allow-running      do not refuse it\n"
+	  "  --no-new-privs       setuid programs in it give no rights\n"
 	  "  --notify             show what goes wrong as a notification of the desktop, where there is no terminal\n\n"
 	  "Exit status: the program's own; 125 nsvpn failed, 126 it cannot be executed, 127 it was not found.\n\n"
-	  "  sudo nsvpn exec --new-instance firefox",
+	  "  nsvpn exec --new-instance firefox",
 	  false, cmd_exec },
 	{ "shell", "[-t NAME] [--user USER] [--timeout SECONDS] [--no-wait]", "run your shell in the tunnel",
 	  "The same as `nsvpn exec` with your own shell. The options and exit status are those of exec.", false, cmd_shell },
