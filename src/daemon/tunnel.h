@@ -31,7 +31,7 @@ struct up_options {
 	enum uplink uplink;
 };
 
-struct request; /* tunnel.c: a caller that waits */
+struct request; /* tunnel-request.c: a caller that waits */
 
 struct tunnel {
 	struct tunnel *next;
@@ -131,14 +131,18 @@ void tunnel_engine_lost(struct tunnel *t, const char *cause);
 void tunnel_engine_gave_up(struct tunnel *t, enum fail_class fail, const char *text);
 void tunnel_engine_unsafe(struct tunnel *t, int error);
 
-/* ---- between tunnel.c and tunnel-stop.c ---- */
+/* ---- between the tunnel-*.c ---- */
 
 /* Looks the event up, writes the state, acts. False: the event means nothing in this state. */
 bool tunnel_event(struct tunnel *t, enum tunnel_event event, const char *cause);
+/* The only writer of ->state; for tunnel_event() and for a tunnel that went on without a helper. */
+void tunnel_set_state(struct tunnel *t, enum tunnel_state state, const char *cause);
 /* Names of properties, NULL-terminated list; tells the manager's listener. */
 void tunnel_changed(struct tunnel *t, ...) __attribute__((sentinel));
 /* error NULL: clears. Takes error. */
 void tunnel_set_error(struct tunnel *t, const char *error_name, char *error);
+const char *tunnel_error_name(enum fail_class fail);
+void tunnel_clear_settings(struct tunnel *t);
 /* Default route and openings away: what must happen first, whatever ended. Tolerant. */
 void tunnel_cut(struct tunnel *t, bool transport_too);
 /* What the service manager keeps is not true any more, or will not be in a moment (handover.h). */
