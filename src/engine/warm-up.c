@@ -1,0 +1,52 @@
+/*
+ * What libraries read from files at their first use, read before the sandbox closes the file system (sandbox.c).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "crypto/aead.h"
+#include "crypto/hash.h"
+#include "crypto/random.h"
+#include "crypto/tls.h"
+#include "engine/engine.h"
+
+int engine_warm_up(void)
+{
+	static const uint8_t key[64];
+	static const char *const digests[] = { "sha1", "sha224", "sha256", "sha384", "sha512" };
+	struct tls_context *tls = NULL;
+	char *error = NULL;
+	uint8_t word[8];
+	int r;
+
+	r = tls_init();
+	if (r < 0)
+		return r;
+	r = random_bytes(word, sizeof(word));
+	if (r < 0)
+		return r;
+	for (size_t i = 0; aead_cipher_at(i); i++) {
+		struct aead *aead = NULL;
+
+		if (aead_new(&aead, aead_cipher_at(i), AEAD_SEAL, key, sizeof(key)) >= 0)
+			aead_free(aead);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(digests); i++) {
+		const struct hash_digest *d = hash_digest_find(digests[i]);
+		struct hash_hmac *hmac = NULL;
+
+		if (d && hash_hmac_new(&hmac, d, key, sizeof(key)) >= 0)
+			hash_hmac_free(hmac);
+	}
+	/* Without a CA this is refused, but not before OpenSSL has built what it builds once. */
+	if (tls_context_new(&tls, &(struct tls_params){ 0 }, &error) >= 0)
+		tls_context_free(tls);
+	free(error);
+
+	/* Certificate dates pass gmtime_r(), which would read the zone file at its first call. */
+	if (setenv("TZ", "UTC0", 1) < 0)
+		return -errno;
+	tzset();
+	return 0;
+}
