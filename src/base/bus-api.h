@@ -9,6 +9,7 @@
 #define BUS_PATH_TUNNEL_PREFIX "/org/nsvpn1/tunnel" /* sd_bus_path_encode(prefix, NAME) */
 #define BUS_IFACE_MANAGER "org.nsvpn1.Manager"
 #define BUS_IFACE_TUNNEL "org.nsvpn1.Tunnel"
+#define BUS_IFACE_ROOTLESS "org.nsvpn1.Rootless"
 
 /*
  * org.nsvpn1.Manager
@@ -26,6 +27,9 @@
  *                                        and what is said on `control`: base/launch-api.h. Who the caller is is read from
  *                                        the bus and from `control` (SO_PEERCRED, SO_PEERGROUPS), never from the message.
  *                                        Options: "isolate" b, "no-new-privs" b, "terminal" b, "background" b. Only on the system bus.
+ * org.nsvpn1.Rootless, on the private socket of a rootless helper only
+ *   Enter(s name, h program) -> (h user_namespace, h network_namespace)
+ *                                        for a process (a pidfd, mostly the caller's own) that is going to join them
  * org.nsvpn1.Tunnel, one object for each name of ListTunnels, properties (all with change signals, names without values, unless said):
  *   Name s, State s, Protocol s, Uplink s, DataPath s, DataPathReason s,
  *   RemoteHost s, RemoteAddress s, RemotePort q, RemoteTransport s ("udp"/"tcp"),

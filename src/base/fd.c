@@ -8,6 +8,7 @@
  */
 #include "base/fd.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
@@ -416,4 +417,26 @@ int dir_make(const char *path, mode_t mode)
 		*p = '/';
 	}
 	return *copy ? make_one(copy, mode) : -ENOENT;
+}
+
+int dir_remove(int parent, const char *name)
+{
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *d;
+	int r = 0;
+
+	if (!dir) {
+		r = -errno;
+		(void)fd_close(fd);
+		return r;
+	}
+	while ((d = readdir(dir))) {
+		if (str_eq(d->d_name, ".") || str_eq(d->d_name, ".."))
+			continue;
+		if (unlinkat(fd, d->d_name, 0) < 0)
+			r = errno == EISDIR ? dir_remove(fd, d->d_name) : -errno;
+	}
+	(void)closedir(dir); /* only read from */
+	return unlinkat(parent, name, AT_REMOVEDIR) < 0 && r == 0 ? -errno : r;
 }

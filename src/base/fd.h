@@ -58,3 +58,6 @@ int memfd_sealed(const char *name, const void *data, size_t len);
 
 /* mkdir -p with mode for the folders it makes. */
 int dir_make(const char *path, mode_t mode);
+
+/* A folder with all that is in it; links are not followed. Goes on after a failure. 0 or -errno (ENOENT: not there). */
+int dir_remove(int parent, const char *name);

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/places.h"
 #include "cli/ask.h"
 #include "cli/tunnel-names.h"
 #include "profile/profile.h"
@@ -130,7 +131,7 @@ static int prepare_credentials(struct attempt *a)
 
 	if (a->b->credentials)
 		return ask_file(a->b->credentials, &a->credentials);
-	if (geteuid() != 0)
+	if (!place_is_ours())
 		return EXIT_CODE_OK;
 	r = profile_load_tunnel(a->b->name, &p, NULL, &error);
 	if (r == -ENOENT && !error)

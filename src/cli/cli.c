@@ -4,13 +4,14 @@
 #include <fcntl.h>
 
 #include "base/log.h"
+#include "base/places.h"
 #include "base/str.h"
 #include "cli/options.h"
 #include "cli/output.h"
 
 static void print_help(const struct command *commands, size_t n)
 {
-	printf("usage: nsvpn [-q] [-v] [--json] COMMAND [ARGUMENT...]\n\n"
+	printf("usage: nsvpn [-q] [-v] [--json] [--rootless] COMMAND [ARGUMENT...]\n\n"
 	       "Runs chosen programs in a network namespace whose only way out is a VPN tunnel.\n\n");
 	for (size_t i = 0; i < n; i++)
 		printf("  %-8s  %s\n", commands[i].name, commands[i].summary);
@@ -18,6 +19,7 @@ static void print_help(const struct command *commands, size_t n)
 	       "  -q, --quiet    print errors only\n"
 	       "  -v, --verbose  say more\n"
 	       "      --json     data as JSON, for commands that print data\n"
+	       "      --rootless a tunnel of your own, without root and without the service\n"
 	       "      --version  the version\n\n"
 	       "Begin with:  sudo nsvpn import provider.ovpn && sudo nsvpn up && sudo nsvpn exec firefox\n"
 	       "More about one command: nsvpn COMMAND --help. The manual: nsvpn(1).\n");
@@ -54,7 +56,7 @@ static void open_closed_streams(void)
 
 int cli_need_root(const struct command *self)
 {
-	if (geteuid() == 0)
+	if (place_is_ours())
 		return EXIT_CODE_OK;
 	return output_fail(EXIT_CODE_DENIED, "only root can do this yet; use: sudo nsvpn %s", self->name);
 }

@@ -9,6 +9,7 @@ struct cli {
 	bool json;
 	bool quiet;   /* -q: errors only */
 	bool verbose; /* -v */
+	bool rootless;
 };
 
 struct command {

@@ -6,7 +6,7 @@
  * starts it (client-system.h); this is the only way for users. Where neither is to be had, root starts a standalone helper:
  * as a grandchild, so that the program that `exec` turns into does not inherit a child, in a session of its own, with nothing
  * but a pipe on which it says READY or one sentence. Who sets NSVPN_RUN and the like means a helper of his own, not the
- * service. A helper without work leaves by itself; so a connection may also be refused or cut between two looks, and the way
+ * service. A rootless user has a helper of his own, which is reached and started like root's. A helper without work leaves by itself; so a connection may also be refused or cut between two looks, and the way
  * in is tried again a few times.
  *
  * Signals. SIGINT, SIGTERM and SIGHUP are blocked and only let in while ppoll() sleeps: no race between "was it pressed"
@@ -148,7 +148,8 @@ static int try_connect(sd_bus **ret)
 /* What the helper may know of our environment: paths and language, nothing of the user's session. */
 static int helper_environment(char ***ret)
 {
-	static const char *const names[] = { "LANG=", "LC_ALL=", "TZ=", "NSVPN_" };
+	/* The last three: where a rootless helper finds its places. */
+	static const char *const names[] = { "LANG=", "LC_ALL=", "TZ=", "NSVPN_", "HOME=", "XDG_CONFIG_HOME=", "XDG_RUNTIME_DIR=" };
 	_cleanup_(strv_freep) char **env = NULL;
 	int r = strv_add(&env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin");
 
@@ -179,7 +180,8 @@ static int spawn_helper(void *userdata)
 {
 	const struct start *s = userdata;
 	char fd_text[] = { '0' + READY_FD, '\0' };
-	char *argv[] = { (char *)"nsvpnd", (char *)"--standalone", (char *)"--ready-fd", fd_text, NULL };
+	char *argv[] = { (char *)"nsvpnd", (char *)"--standalone", (char *)"--ready-fd", fd_text,
+			 place_is_rootless() ? (char *)"--rootless" : NULL, NULL };
 	const struct fd_map map[] = { { s->ready, READY_FD } };
 	const struct spawn spawn = {
 		.path = s->program,
@@ -331,7 +333,10 @@ int client_open(enum client_start start, struct client **ret)
 
 	if (!c)
 		return output_oom();
-	r = geteuid() == 0 ? open_as_root(start, c) : open_as_user(start, c);
+	if (place_is_rootless())
+		r = connect_or_start(start, &c->bus);
+	else
+		r = geteuid() == 0 ? open_as_root(start, c) : open_as_user(start, c);
 	if (r != EXIT_CODE_OK)
 		return r;
 	*ret = c->bus ? TAKE_PTR(c) : NULL;

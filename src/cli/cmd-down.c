@@ -131,7 +131,7 @@ static bool helper_died(void)
 /* The helper, if it runs or if something in `names` was left by one that died. *ret NULL: nothing to do. */
 static int open_client(char *const *names, struct client **ret)
 {
-	int r = client_open(geteuid() == 0 ? CLIENT_IF_RUNNING : CLIENT_START_HELPER, ret);
+	int r = client_open(place_is_ours() ? CLIENT_IF_RUNNING : CLIENT_START_HELPER, ret);
 	bool left;
 
 	if (r != EXIT_CODE_OK || *ret)
@@ -180,7 +180,7 @@ static int up_tunnels(struct client *c, char ***ret)
 static int choose(struct down *d, bool all, char ***ret)
 {
 	_cleanup_(strv_freep) char **configured = NULL;
-	int r = geteuid() == 0 ? tunnel_names_configured(&configured) : EXIT_CODE_OK;
+	int r = place_is_ours() ? tunnel_names_configured(&configured) : EXIT_CODE_OK;
 
 	if (r == EXIT_CODE_OK)
 		r = open_client(configured, &d->c);
@@ -210,7 +210,7 @@ static int choose_named(struct down *d, const char *name, char ***ret)
 		r = output_oom();
 	if (r != EXIT_CODE_OK)
 		return r;
-	if (geteuid() == 0 && !tunnel_names_is_configured(name) && !is_left_over(name))
+	if (place_is_ours() && !tunnel_names_is_configured(name) && !is_left_over(name))
 		return output_fail(EXIT_CODE_NOT_UP, "tunnel %s is not configured; `nsvpn list` shows those that are", name);
 	return open_client(*ret, &d->c);
 }

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/places.h"
 #include "cli/bring-up.h"
@@ -16,18 +17,19 @@
 #include "cli/options.h"
 #include "cli/program-file.h"
 #include "cli/remote-exec.h"
+#include "cli/rootless.h"
 #include "cli/tunnel-names.h"
 #include "launch/launch.h"
 
 #define TIMEOUT_DEFAULT (60 * USEC_PER_SEC)
 
 struct exec_options {
-	const char *tunnel, *user, *credentials;
+	const char *tunnel, *user, *credentials, *config;
 	usec_t timeout;
 	bool no_wait, allow_inet_stdio, new_instance, allow_running, notify, no_new_privs;
 };
 
-#define EXEC_OPTION_COUNT 10
+#define EXEC_OPTION_COUNT 11
 static void fill_table(struct option_spec table[EXEC_OPTION_COUNT], struct exec_options *e)
 {
 	table[0] = (struct option_spec){ "tunnel", 't', OPTION_TEXT, &e->tunnel };
@@ -40,12 +42,27 @@ static void fill_table(struct option_spec table[EXEC_OPTION_COUNT], struct exec_
 	table[7] = (struct option_spec){ "allow-running", 0, OPTION_FLAG, &e->allow_running };
 	table[8] = (struct option_spec){ "notify", 0, OPTION_FLAG, &e->notify };
 	table[9] = (struct option_spec){ "no-new-privs", 0, OPTION_FLAG, &e->no_new_privs };
+	table[10] = (struct option_spec){ "config", 0, OPTION_TEXT, &e->config };
+}
+
+static int check_config(const struct command *self, const struct exec_options *e)
+{
+	if (!e->config)
+		return EXIT_CODE_OK;
+	if (!place_is_rootless())
+		return output_fail(EXIT_CODE_USAGE, "%s: --config goes with --rootless; `nsvpn import %s` takes the file as a tunnel",
+				   self->name, e->config);
+	if (e->tunnel)
+		return output_fail(EXIT_CODE_USAGE, "%s: --config and --tunnel both name a tunnel; give one of them", self->name);
+	return EXIT_CODE_OK;
 }
 
 static int which_tunnel(const struct exec_options *e, struct client *c, char **ret)
 {
 	int r;
 
+	if (e->config)
+		return rootless_take_config(e->config, ret);
 	if (!e->tunnel)
 		return tunnel_names_default(c, ret);
 	r = tunnel_names_check(e->tunnel);
@@ -98,6 +115,7 @@ static int ensure_up(const struct cli *cli, const struct exec_options *e, const 
 /* The look for instances outside, kept for the second one when the program has ended. */
 struct look {
 	char *netns, *state_home;
+	struct launch_own own; /* rootless: the namespaces, where the tunnel is up */
 	struct instances_query query;
 	struct instances found;
 };
@@ -107,6 +125,8 @@ static void look_done(struct look *l)
 	instances_done(&l->found);
 	free(l->netns);
 	free(l->state_home);
+	l->own.user_fd = fd_close(l->own.user_fd);
+	l->own.netns_fd = fd_close(l->own.netns_fd);
 }
 
 /*
@@ -118,7 +138,7 @@ static int look_for_instances(const struct exec_options *e, const struct caller 
 {
 	int r;
 
-	l->netns = place_netns(name);
+	l->netns = l->own.netns_fd >= 0 ? str_format("/proc/self/fd/%d", l->own.netns_fd) : place_netns(name);
 	l->state_home = instances_state_home(caller->is_switch ? caller->home : getenv("HOME"), !caller->is_switch);
 	if (!l->netns || !l->state_home)
 		return output_oom();
@@ -146,8 +166,9 @@ static int own_failure(int code)
 	return code > 128 ? code : EXIT_CODE_EXEC_FAILED;
 }
 
-/* Root's way: this very process becomes the program. Returns on failure only. */
-static int run_here(const struct exec_options *e, const struct caller *caller, const char *name, char *const *program)
+/* Root's way, and a rootless user's: this very process becomes the program. Returns on failure only. */
+static int run_here(const struct exec_options *e, const struct caller *caller, const struct look *look, const char *name,
+		    char *const *program)
 {
 	const struct launch l = {
 		.tunnel = name,
@@ -157,6 +178,7 @@ static int run_here(const struct exec_options *e, const struct caller *caller, c
 		.switch_user = caller->is_switch,
 		.allow_inet_stdio = e->allow_inet_stdio,
 		.no_new_privs = e->no_new_privs,
+		.own = place_is_rootless() ? &look->own : NULL,
 	};
 	char *error = NULL;
 	int r = launch_exec(&l, &error);
@@ -181,21 +203,34 @@ static int run_there(struct client *c_take, const struct exec_options *e, const 
 	return r;
 }
 
-static int run(const struct cli *cli, const struct exec_options *e, const struct caller *caller, char *const *program)
+/* Which tunnel, who is there already, and the tunnel up. An exit code; *c, *ret_name and l are the caller's to release. */
+static int prepare(const struct cli *cli, const struct exec_options *e, const struct caller *caller, char *const *program,
+		   struct client **c, char **ret_name, struct look *l)
 {
-	_cleanup_(freep) char *name = NULL;
-	struct client *c = NULL;
-	struct look l = { 0 };
 	int r = EXIT_CODE_OK;
 
 	if (geteuid() != 0)
-		r = client_open(CLIENT_START_HELPER, &c); /* who knows the names */
+		r = client_open(CLIENT_START_HELPER, c); /* who knows the names */
 	if (r == EXIT_CODE_OK)
-		r = which_tunnel(e, c, &name);
+		r = which_tunnel(e, *c, ret_name);
+	if (r == EXIT_CODE_OK && place_is_rootless())
+		r = rootless_fetch(*c, *ret_name, true, &l->own);
 	if (r == EXIT_CODE_OK)
-		r = look_for_instances(e, caller, name, program, &l);
+		r = look_for_instances(e, caller, *ret_name, program, l);
 	if (r == EXIT_CODE_OK)
-		r = ensure_up(cli, e, name, &c);
+		r = ensure_up(cli, e, *ret_name, c);
+	if (r == EXIT_CODE_OK && place_is_rootless())
+		r = rootless_fetch(*c, *ret_name, false, &l->own);
+	return r;
+}
+
+static int run(const struct cli *cli, const struct exec_options *e, const struct caller *caller, char *const *program)
+{
+	struct look l = { .own = { -EBADF, -EBADF } };
+	_cleanup_(freep) char *name = NULL;
+	struct client *c = NULL;
+	int r = prepare(cli, e, caller, program, &c, &name, &l);
+
 	if (r != EXIT_CODE_OK) {
 		client_free(c);
 		look_done(&l);
@@ -203,9 +238,9 @@ static int run(const struct cli *cli, const struct exec_options *e, const struct
 	}
 	if (l.found.argv)
 		program = l.found.argv;
-	if (geteuid() == 0) {
+	if (place_is_ours()) {
 		client_free(c);
-		r = run_here(e, caller, name, program);
+		r = run_here(e, caller, &l, name, program);
 	} else {
 		r = run_there(c, e, &l, name, program);
 	}
@@ -228,7 +263,7 @@ int cmd_exec(struct cli *cli, const struct command *self, int argc, char **argv)
 		return r;
 	if (e.notify)
 		notify_begin(o.operands[program_file_skip_wrappers(o.operands)]);
-	if (caller_resolve(e.user, &caller) != EXIT_CODE_OK)
+	if (check_config(self, &e) != EXIT_CODE_OK || caller_resolve(e.user, &caller) != EXIT_CODE_OK)
 		return EXIT_CODE_EXEC_FAILED;
 	r = run(cli, &e, &caller, o.operands);
 	caller_done(&caller);
@@ -249,7 +284,7 @@ int cmd_shell(struct cli *cli, const struct command *self, int argc, char **argv
 	r = options_parse(&o, cli, self, argc, argv);
 	if (r != OPTIONS_RUN)
 		return r;
-	if (caller_resolve(e.user, &caller) != EXIT_CODE_OK)
+	if (check_config(self, &e) != EXIT_CODE_OK || caller_resolve(e.user, &caller) != EXIT_CODE_OK)
 		return EXIT_CODE_EXEC_FAILED;
 	/* $SHELL is ours only as long as we stay who we are. */
 	shell = caller.is_switch ? NULL : getenv("SHELL");

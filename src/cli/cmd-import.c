@@ -4,6 +4,7 @@
 #include "cli/import-files.h"
 #include "cli/options.h"
 #include "cli/report.h"
+#include "cli/rootless.h"
 #include "cli/tunnel-names.h"
 #include "cli/tunnel-view.h"
 
@@ -15,7 +16,7 @@ static void print_asks(const struct import *i, const char *name)
 		return;
 	if (shown)
 		printf("  the password file %s that it names is not there\n", shown);
-	printf("  `nsvpn up %s` will ask for user name and password, or takes them from --credentials FILE\n", name);
+	printf("  `nsvpn up%s %s` will ask for user name and password, or takes them from --credentials FILE\n", rootless_word(), name);
 }
 
 static int print_import(const struct cli *cli, const struct import *i, const char *name)
@@ -42,7 +43,7 @@ static int print_import(const struct cli *cli, const struct import *i, const cha
 		printf("  the files that it names are stored inside the profile\n");
 	print_asks(i, name);
 	if (isatty(STDOUT_FILENO))
-		printf("  next: nsvpn up %s\n", name);
+		printf("  next: nsvpn up%s %s\n", rootless_word(), name);
 	return output_flush();
 }
 
@@ -69,7 +70,7 @@ int cmd_import(struct cli *cli, const struct command *self, int argc, char **arg
 		return output_oom();
 	r = import_read(o.operands[0], &i);
 	if (r == EXIT_CODE_OK)
-		r = import_store(&i, name);
+		r = import_store(&i, place_etc(), name);
 	if (r == EXIT_CODE_OK) {
 		client_reload();
 		r = print_import(cli, &i, name);

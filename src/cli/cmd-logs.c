@@ -93,7 +93,7 @@ int cmd_logs(struct cli *cli, const struct command *self, int argc, char **argv)
 	r = options_parse(&o, cli, self, argc, argv);
 	if (r != OPTIONS_RUN)
 		return r;
-	if (geteuid() != 0) /* servers, addresses and programs of everybody stand in them */
+	if (!place_is_ours()) /* servers, addresses and programs of everybody stand in them */
 		return output_fail(EXIT_CODE_DENIED, "only root may read the logs in %s; use: sudo nsvpn logs%s%s", place_run(),
 				   o.n_operands ? " " : "", o.n_operands ? o.operands[0] : "");
 	r = o.n_operands ? tunnel_names_check(o.operands[0]) : tunnel_names_default(NULL, &name);

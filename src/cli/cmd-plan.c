@@ -1,4 +1,5 @@
 /* nsvpn plan NAME: every change that `up` would make, as the helper would make it. */
+#include "base/places.h"
 #include "cli/client.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -55,7 +56,7 @@ int cmd_plan(struct cli *cli, const struct command *self, int argc, char **argv)
 	if (r != OPTIONS_RUN)
 		return r;
 	r = o.n_operands ? tunnel_names_check(o.operands[0]) : EXIT_CODE_OK;
-	if (r == EXIT_CODE_OK && geteuid() != 0)
+	if (r == EXIT_CODE_OK && !place_is_ours())
 		r = client_open(CLIENT_START_HELPER, &c); /* who knows the names */
 	if (r == EXIT_CODE_OK && !o.n_operands)
 		r = tunnel_names_default(c, &name);

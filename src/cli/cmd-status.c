@@ -18,7 +18,7 @@ static int all_names(struct client *c, char ***ret)
 
 	if (!names)
 		return output_oom();
-	if (geteuid() == 0 || !c) {
+	if (place_is_ours() || !c) {
 		strv_free(TAKE_PTR(names));
 		r = tunnel_names_configured(&names);
 	}
@@ -153,7 +153,7 @@ static int look(const struct cli *cli, const char *name, bool escapes)
 	if (r != EXIT_CODE_OK)
 		return r;
 	/* One that is not a user's to see: the helper says why. */
-	if (name && !strv_contains(names, name) && (geteuid() == 0 || !c))
+	if (name && !strv_contains(names, name) && (place_is_ours() || !c))
 		return output_fail(EXIT_CODE_NOT_UP, "tunnel %s is not configured; `nsvpn list` shows those that are", name);
 	if (name) {
 		strv_free(names);
@@ -261,7 +261,7 @@ int cmd_list(struct cli *cli, const struct command *self, int argc, char **argv)
 	r = options_parse(&o, cli, self, argc, argv);
 	if (r != OPTIONS_RUN)
 		return r;
-	r = names_only && geteuid() == 0 ? EXIT_CODE_OK : client_open(CLIENT_IF_RUNNING, &c);
+	r = names_only && place_is_ours() ? EXIT_CODE_OK : client_open(CLIENT_IF_RUNNING, &c);
 	if (r == EXIT_CODE_OK)
 		r = all_names(c, &names);
 	if (r != EXIT_CODE_OK)

@@ -4,9 +4,11 @@
 
 #include "base/log.h"
 #include "base/parse.h"
+#include "base/places.h"
 #include "cli/bring-up.h"
 #include "cli/import-files.h"
 #include "cli/options.h"
+#include "cli/rootless.h"
 #include "cli/tunnel-names.h"
 
 #define TIMEOUT_DEFAULT (60 * USEC_PER_SEC)
@@ -26,7 +28,7 @@ static int import_for_up(const struct cli *cli, const char *file, char **ret)
 
 	if (!name)
 		return output_oom();
-	if (geteuid() != 0)
+	if (!place_is_ours())
 		return output_fail(EXIT_CODE_DENIED,
 				   "only root may import %s, since a profile decides where a tunnel leads; use: sudo nsvpn import %s",
 				   file, file);
@@ -34,7 +36,7 @@ static int import_for_up(const struct cli *cli, const char *file, char **ret)
 	if (r != EXIT_CODE_OK)
 		return r;
 	if (!tunnel_names_is_configured(name)) {
-		r = import_store(&i, name);
+		r = import_store(&i, place_etc(), name);
 		if (r == EXIT_CODE_OK) {
 			client_reload();
 			if (!cli->quiet)
@@ -83,7 +85,7 @@ static int print_result(const struct cli *cli, const struct tunnel_view *v, bool
 	if (cli->quiet)
 		return EXIT_CODE_OK;
 	if (!waited && !was_up) {
-		printf("%s is starting, locked; `nsvpn status %s` tells how it goes\n", v->name, v->name);
+		printf("%s is starting, locked; `nsvpn status%s %s` tells how it goes\n", v->name, rootless_word(), v->name);
 		return output_flush();
 	}
 	printf("%s%s%s is %s: ", output_style(STYLE_BOLD), v->name, output_style(STYLE_PLAIN),
@@ -93,7 +95,7 @@ static int print_result(const struct cli *cli, const struct tunnel_view *v, bool
 	printf("%sserver %s%s%s\n", v->addresses && v->addresses[0] ? ", " : "", address,
 	       v->cipher && *v->cipher ? ", " : "", v->cipher ? v->cipher : "");
 	if (isatty(STDOUT_FILENO))
-		printf("  next: nsvpn exec -t %s firefox\n", v->name);
+		printf("  next: nsvpn exec%s -t %s firefox\n", rootless_word(), v->name);
 	return output_flush();
 }
 
@@ -126,7 +128,7 @@ int cmd_up(struct cli *cli, const struct command *self, int argc, char **argv)
 	if (r != OPTIONS_RUN)
 		return r;
 	r = check_uplink(self, b.uplink);
-	if (r == EXIT_CODE_OK && geteuid() != 0)
+	if (r == EXIT_CODE_OK && !place_is_ours())
 		r = client_open(CLIENT_START_HELPER, &c); /* who knows the names */
 	if (r == EXIT_CODE_OK)
 		r = which_tunnel(cli, c, o.operands[0], &name);

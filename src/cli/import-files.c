@@ -265,28 +265,6 @@ int import_read(const char *file, struct import *ret)
 
 /* ---- the folder ---- */
 
-static int remove_tree(int parent, const char *name)
-{
-	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *d;
-	int r = 0;
-
-	if (!dir) {
-		r = -errno;
-		(void)fd_close(fd);
-		return r;
-	}
-	while ((d = readdir(dir))) {
-		if (str_eq(d->d_name, ".") || str_eq(d->d_name, ".."))
-			continue;
-		if (unlinkat(fd, d->d_name, 0) < 0)
-			r = errno == EISDIR ? remove_tree(fd, d->d_name) : -errno;
-	}
-	(void)closedir(dir); /* only read from */
-	return unlinkat(parent, name, AT_REMOVEDIR) < 0 && r == 0 ? -errno : r;
-}
-
 /* What a killed import or removal left; the lock says that nobody works on it. */
 static void sweep(int tunnels)
 {
@@ -300,16 +278,16 @@ static void sweep(int tunnels)
 	}
 	while ((d = readdir(dir)))
 		if (str_has_prefix(d->d_name, TEMP_PREFIX) || str_has_prefix(d->d_name, GONE_PREFIX))
-			(void)remove_tree(tunnels, d->d_name); /* the next one tries again */
+			(void)dir_remove(tunnels, d->d_name); /* the next one tries again */
 	(void)closedir(dir);
 }
 
-/* <etc>/tunnels, locked until the descriptor is closed; made when it is not there. An exit code. */
-static int open_tunnels(bool make, int *ret)
+/* <root>/tunnels, locked until the descriptor is closed; made when it is not there. An exit code. */
+static int open_tunnels(const char *root, bool make, int *ret)
 {
-	_cleanup_(freep) char *path = str_format("%s/tunnels", place_etc());
+	_cleanup_(freep) char *path = str_format("%s/tunnels", root);
 	_cleanup_(closep) int fd = -EBADF;
-	int r = path && make ? dir_make(path, 0755) : 0;
+	int r = path && make ? dir_make(path, place_is_rootless() ? 0700 : 0755) : 0;
 
 	if (!path)
 		return output_oom();
@@ -352,7 +330,7 @@ static int verify_stored(const struct import *i, int dirfd, char **ret_error)
 				  ret_error);
 }
 
-static int store_in(const struct import *i, int tunnels, const char *temp, const char *name)
+static int store_in(const struct import *i, const char *root, int tunnels, const char *temp, const char *name)
 {
 	_cleanup_(closep) int dirfd = openat(tunnels, temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char *error = NULL;
@@ -362,7 +340,7 @@ static int store_in(const struct import *i, int tunnels, const char *temp, const
 		return output_fail(EXIT_CODE_FAILED, "the folder for tunnel %s cannot be opened: %m", name);
 	r = write_all(i, dirfd);
 	if (r < 0)
-		return output_fail(EXIT_CODE_FAILED, "tunnel %s cannot be stored in %s/tunnels: %s", name, place_etc(),
+		return output_fail(EXIT_CODE_FAILED, "tunnel %s cannot be stored in %s/tunnels: %s", name, root,
 				   strerror(-r));
 	r = verify_stored(i, dirfd, &error);
 	if (r < 0)
@@ -373,14 +351,14 @@ static int store_in(const struct import *i, int tunnels, const char *temp, const
 					   "a tunnel %s is configured already; choose another name with --name, or `nsvpn remove "
 					   "%s` first",
 					   name, name);
-		return output_fail(EXIT_CODE_FAILED, "tunnel %s cannot be stored in %s/tunnels: %m", name, place_etc());
+		return output_fail(EXIT_CODE_FAILED, "tunnel %s cannot be stored in %s/tunnels: %m", name, root);
 	}
 	if (fsync(tunnels) < 0)
-		log_debug("%s/tunnels cannot be flushed (%s), ignoring", place_etc(), strerror(errno));
+		log_debug("%s/tunnels cannot be flushed (%s), ignoring", root, strerror(errno));
 	return EXIT_CODE_OK;
 }
 
-int import_store(const struct import *i, const char *name)
+int import_store(const struct import *i, const char *root, const char *name)
 {
 	_cleanup_(closep) int tunnels = -EBADF;
 	_cleanup_(freep) char *temp = str_format(TEMP_PREFIX "%d", (int)getpid());
@@ -388,14 +366,14 @@ int import_store(const struct import *i, const char *name)
 
 	if (!temp)
 		return output_oom();
-	r = open_tunnels(true, &tunnels);
+	r = open_tunnels(root, true, &tunnels);
 	if (r != EXIT_CODE_OK)
 		return r;
 	if (mkdirat(tunnels, temp, 0700) < 0)
-		return output_fail(EXIT_CODE_FAILED, "no folder can be made in %s/tunnels: %m", place_etc());
-	r = store_in(i, tunnels, temp, name);
-	if (r != EXIT_CODE_OK && remove_tree(tunnels, temp) < 0)
-		log_debug("%s/tunnels/%s stays behind until the next import", place_etc(), temp);
+		return output_fail(EXIT_CODE_FAILED, "no folder can be made in %s/tunnels: %m", root);
+	r = store_in(i, root, tunnels, temp, name);
+	if (r != EXIT_CODE_OK && dir_remove(tunnels, temp) < 0)
+		log_debug("%s/tunnels/%s stays behind until the next import", root, temp);
 	return r;
 }
 
@@ -423,13 +401,13 @@ int import_remove(const char *name)
 
 	if (!gone)
 		return output_oom();
-	r = open_tunnels(false, &tunnels);
+	r = open_tunnels(place_etc(), false, &tunnels);
 	if (r != EXIT_CODE_OK)
 		return r;
 	if (renameat(tunnels, name, tunnels, gone) < 0)
 		return output_fail(errno == ENOENT ? EXIT_CODE_NOT_UP : EXIT_CODE_FAILED,
 				   "tunnel %s cannot be removed from %s/tunnels: %m", name, place_etc());
-	r = remove_tree(tunnels, gone);
+	r = dir_remove(tunnels, gone);
 	if (r < 0)
 		return output_fail(EXIT_CODE_FAILED, "%s/tunnels/%s cannot be removed entirely: %s", place_etc(), gone,
 				   strerror(-r));

@@ -23,8 +23,8 @@ void import_done(struct import *i);
  */
 int import_read(const char *file, struct import *ret);
 
-/* Stores it as tunnel `name`, all or nothing. An exit code; 1 when the name is taken. */
-int import_store(const struct import *i, const char *name);
+/* Stores it as tunnel `name` below root (place_etc()), all or nothing. An exit code; 1 when the name is taken. */
+int import_store(const struct import *i, const char *root, const char *name);
 /* True when tunnel `name` holds the same profile text. */
 bool import_is_stored(const struct import *i, const char *name);
 

@@ -10,8 +10,9 @@
 #include "base/parse.h"
 #include "base/str.h"
 #include "cli/output.h"
+#include "cli/rootless.h"
 
-static const char *const global_names[] = { "json", "quiet", "verbose", "help" };
+static const char *const global_names[] = { "json", "quiet", "verbose", "rootless", "help" };
 
 bool options_global(struct cli *cli, const char *arg)
 {
@@ -21,6 +22,8 @@ bool options_global(struct cli *cli, const char *arg)
 		cli->quiet = true;
 	else if (str_eq(arg, "-v") || str_eq(arg, "--verbose"))
 		cli->verbose = true;
+	else if (str_eq(arg, "--rootless"))
+		cli->rootless = true;
 	else
 		return false;
 	return true;
@@ -146,6 +149,13 @@ static int check_counts(const struct options *o, const struct cli *cli, const st
 	return OPTIONS_RUN;
 }
 
+static int begin_rootless(const struct options *o, const struct command *self)
+{
+	int r = rootless_begin(self);
+
+	return r == EXIT_CODE_OK ? OPTIONS_RUN : o->usage_code ? o->usage_code : r;
+}
+
 int options_parse(struct options *o, struct cli *cli, const struct command *self, int argc, char **argv)
 {
 	struct cursor c = { .argc = argc, .argv = argv, .i = 1 };
@@ -178,5 +188,6 @@ int options_parse(struct options *o, struct cli *cli, const struct command *self
 		o->operands[o->n_operands++] = argv[c.i++];
 	o->operands[o->n_operands] = NULL;
 	log_set_max_level(cli->verbose ? LOG_LEVEL_DEBUG : cli->quiet ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO);
-	return check_counts(o, cli, self);
+	r = check_counts(o, cli, self);
+	return r == OPTIONS_RUN && cli->rootless ? begin_rootless(o, self) : r;
 }

@@ -36,7 +36,7 @@ struct options {
  */
 int options_parse(struct options *o, struct cli *cli, const struct command *self, int argc, char **argv);
 
-/* A global option (--json, --quiet, --verbose, or -q, -v) noted in cli: true when arg was one. */
+/* A global option (--json, --quiet, --verbose, --rootless, or -q, -v) noted in cli: true when arg was one. */
 bool options_global(struct cli *cli, const char *arg);
 
 void options_print_help(const struct command *self);

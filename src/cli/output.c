@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "base/log.h"
+#include "cli/rootless.h"
 
 int output_fail(enum exit_code code, const char *fmt, ...)
 {
@@ -14,6 +15,7 @@ int output_fail(enum exit_code code, const char *fmt, ...)
 	if (vasprintf(&s, fmt, ap) < 0)
 		s = NULL; /* its content is undefined after a failure */
 	va_end(ap);
+	s = rootless_phrase(s);
 	log_error("%s", s ? s : "out of memory");
 	return (int)code;
 }

@@ -69,7 +69,7 @@ bool tunnel_names_is_configured(const char *name)
 
 int tunnel_names_expect(const char *name)
 {
-	if (geteuid() != 0 || tunnel_names_is_configured(name))
+	if (!place_is_ours() || tunnel_names_is_configured(name))
 		return EXIT_CODE_OK;
 	return output_fail(EXIT_CODE_NOT_UP, "tunnel %s is not configured; `nsvpn list` shows those that are", name);
 }
@@ -204,7 +204,7 @@ static int fail_several(char *const *names)
 /* What there is to choose from. */
 static int candidates(struct client *c, char ***ret)
 {
-	return geteuid() == 0 || !c ? tunnel_names_configured(ret) : client_list(c, ret);
+	return place_is_ours() || !c ? tunnel_names_configured(ret) : client_list(c, ret);
 }
 
 int tunnel_names_default(struct client *c, char **ret)
@@ -227,7 +227,7 @@ int tunnel_names_default(struct client *c, char **ret)
 		return EXIT_CODE_OK;
 	}
 	if (!names || !names[0])
-		return geteuid() == 0 ? output_fail(EXIT_CODE_NOT_UP,
+		return place_is_ours() ? output_fail(EXIT_CODE_NOT_UP,
 						    "no tunnel is configured; `nsvpn import FILE` takes a provider's file") :
 					output_fail(EXIT_CODE_NOT_UP, "there is no tunnel for you; ask the administrator to import one "
 								      "(`sudo nsvpn import FILE`)");

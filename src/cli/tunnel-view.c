@@ -181,7 +181,7 @@ void tunnel_view_describe(struct tunnel_view *v)
 	_cleanup_(profile_freep) struct profile *p = NULL;
 	_cleanup_(freep) char *error = NULL;
 
-	if (geteuid() != 0 || !is_empty(v->remote_host))
+	if (!place_is_ours() || !is_empty(v->remote_host))
 		return;
 	if (profile_load_tunnel(v->name, &p, NULL, &error) < 0) {
 		if (error)

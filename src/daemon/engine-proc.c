@@ -58,6 +58,7 @@ static const int engine_caps[] = { CAP_SYS_ADMIN, CAP_SETPCAP, CAP_DAC_OVERRIDE 
 struct child {
 	uid_t uid;
 	gid_t gid;
+	bool stays; /* rootless: there is no other user */
 	bool fresh_netns;
 };
 
@@ -82,8 +83,8 @@ static int become_engine(const struct child *c)
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return -errno;
 	}
-	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 || setresgid(c->gid, c->gid, c->gid) < 0 ||
-	    setresuid(c->uid, c->uid, c->uid) < 0)
+	if (!c->stays && (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 ||
+			  setresgid(c->gid, c->gid, c->gid) < 0 || setresuid(c->uid, c->uid, c->uid) < 0))
 		return -errno;
 	if (syscall(SYS_capset, &header, keep) < 0)
 		return -errno;
@@ -113,7 +114,7 @@ static int real_start(void *userdata, int sock, int err, int netns_fd, pid_t *re
 	char *argv[] = { "nsvpn-engine", NULL };
 	char *envp[] = { NULL };
 	struct fd_map map[] = { { sock, IPC_ENGINE_FD }, { err, 2 } };
-	struct child c = { .fresh_netns = netns_fd < 0 };
+	struct child c = { .fresh_netns = netns_fd < 0, .stays = place_is_rootless() };
 	struct spawn s = {
 		.path = path,
 		.argv = argv,

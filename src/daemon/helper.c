@@ -16,6 +16,7 @@
 #include "daemon/handover.h"
 #include "daemon/logfile.h"
 #include "daemon/manager.h"
+#include "daemon/members.h"
 #include "daemon/run-lock.h"
 #include "daemon/system-bus.h"
 #include "net/netns.h"
@@ -31,6 +32,7 @@ struct helper {
 	sd_event *event;
 	struct manager *manager;
 	struct bus_server *server; /* standalone */
+	struct members *members;   /* rootless */
 	struct system_bus *bus;    /* service */
 	sd_event_source *idle_timer;
 	bool had_client;
@@ -43,7 +45,7 @@ struct helper {
 
 static bool is_idle(const struct helper *h)
 {
-	if (!manager_is_idle(h->manager))
+	if (!manager_is_idle(h->manager) || (h->members && !members_is_idle(h->members)))
 		return false;
 	return h->server ? bus_server_n_clients(h->server) == 0 : !system_bus_is_busy(h->bus);
 }
@@ -135,6 +137,8 @@ static void consider_leaving(void *userdata)
 			finish_leaving(h);
 		return;
 	}
+	if (h->members)
+		members_consider(h->members, bus_server_n_clients(h->server) > 0);
 	h->had_client |= h->server && bus_server_n_clients(h->server) > 0;
 	idle = is_idle(h);
 	if (idle && h->idle_timer)
@@ -291,6 +295,12 @@ static int serve(struct helper *h, const struct helper_options *o, const char *s
 	h->manager->userdata = h;
 	h->manager->keeps_tunnels = !o->standalone;
 	h->manager->handover = o->handover;
+	if (place_is_rootless()) {
+		r = members_new(&h->members, h->event, h->manager, consider_leaving, h);
+		if (r < 0)
+			return r;
+		h->manager->members = h->members;
+	}
 	/* Recovery before anybody can ask: an `up` then sees what is there. */
 	r = manager_recover(h->manager);
 	h->manager->handover = handover_free(o->handover);
@@ -342,7 +352,7 @@ int helper_run(const struct helper_options *o)
 	struct helper h = { 0 };
 	int ready_fd = o->ready_fd, r;
 
-	r = !socket_path || !lock_path ? -ENOMEM : dir_make(place_run(), 0755);
+	r = !socket_path || !lock_path ? -ENOMEM : dir_make(place_run(), place_is_rootless() ? 0700 : 0755);
 	if (r >= 0 && !folder_is_ours(place_run())) {
 		error = str_format("the runtime folder %s belongs to another user or can be written by others; what lies there "
 				   "decides what root undoes, so use another (NSVPN_RUN) or `chown root` and `chmod 755` it",
@@ -368,6 +378,7 @@ int helper_run(const struct helper_options *o)
 	bus_server_free(TAKE_PTR(h.server));
 	system_bus_free(TAKE_PTR(h.bus));
 	tidy(h.manager, lock_path);
+	members_free(h.members);
 	manager_free(h.manager);
 	sd_event_source_disable_unref(h.idle_timer);
 	sd_event_unref(h.event);

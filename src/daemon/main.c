@@ -14,24 +14,27 @@
 #include "base/bus-api.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "base/places.h"
 #include "base/str.h"
 #include "daemon/handover.h"
 #include "daemon/helper.h"
 #include "daemon/process-setup.h"
+#include "daemon/userns.h"
 #include "net/tunnelnet.h"
 
 struct options {
-	bool standalone;
+	bool standalone, rootless;
 	int ready_fd;
 };
 
 static const char help_text[] =
-	"nsvpnd [--standalone] [--ready-fd N]\n"
+	"nsvpnd [--standalone [--rootless]] [--ready-fd N]\n"
 	"\n"
 	"The privileged helper of nsvpn: nsvpnd.service on the system bus, which starts it when it is needed. Where that is not\n"
 	"installed, root's `nsvpn up` starts it standalone. See nsvpnd(8).\n"
 	"\n"
 	"  --standalone    serve the private socket nsvpnd.sock in the runtime folder, without system bus\n"
+	"  --rootless      a user's own helper: in a user namespace, without any right outside of it\n"
 	"  --ready-fd N    write READY, or one sentence that says what is wrong, to descriptor N\n"
 	"  --help, --version\n";
 
@@ -41,7 +44,7 @@ static _noreturn_ void usage_error(const char *what, const char *arg)
 {
 	_cleanup_(freep) char *shown = str_escape(arg, strlen(arg), 60);
 
-	fprintf(stderr, "nsvpnd: %s \"%s\"; usage: nsvpnd [--standalone] [--ready-fd N], see nsvpnd(8)\n", what, shown ? shown : "");
+	fprintf(stderr, "nsvpnd: %s \"%s\"; usage: nsvpnd [--standalone [--rootless]] [--ready-fd N], see nsvpnd(8)\n", what, shown ? shown : "");
 	exit(EXIT_CODE_USAGE);
 }
 
@@ -70,6 +73,8 @@ static struct options parse_options(int argc, char **argv)
 			list_failpoints();
 		} else if (str_eq(argv[i], "--standalone")) {
 			o.standalone = true;
+		} else if (str_eq(argv[i], "--rootless")) {
+			o.rootless = true;
 		} else if (str_eq(argv[i], "--ready-fd")) {
 			if (++i >= argc)
 				usage_error("a descriptor number must follow", "--ready-fd");
@@ -83,6 +88,34 @@ static struct options parse_options(int argc, char **argv)
 	return o;
 }
 
+static int check_root(const struct options *o)
+{
+	if (geteuid() == 0)
+		return EXIT_CODE_OK;
+	helper_report(o->ready_fd, "must be started by root (try `sudo nsvpn up NAME`, which starts it when needed), or with "
+				   "--standalone --rootless by a user");
+	return EXIT_CODE_DENIED;
+}
+
+static int become_rootless(const struct options *o)
+{
+	_cleanup_(freep) char *error = NULL;
+	int r;
+
+	if (!o->standalone || geteuid() == 0) {
+		helper_report(o->ready_fd, o->standalone ? "--rootless is for users; root needs no user namespace" :
+							   "--rootless goes with --standalone only");
+		return EXIT_CODE_USAGE;
+	}
+	r = places_use_rootless(&error);
+	if (r >= 0)
+		r = userns_enter(&error);
+	if (r >= 0)
+		return EXIT_CODE_OK;
+	helper_report(o->ready_fd, error ? error : strerror(-r));
+	return EXIT_CODE_DENIED;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = parse_options(argc, argv);
@@ -91,10 +124,9 @@ int main(int argc, char **argv)
 	int r;
 
 	log_set_program("nsvpnd");
-	if (geteuid() != 0) {
-		helper_report(o.ready_fd, "must be started by root (try `sudo nsvpn up NAME`, which starts it when needed)");
-		return EXIT_CODE_DENIED;
-	}
+	r = o.rootless ? become_rootless(&o) : check_root(&o);
+	if (r != EXIT_CODE_OK)
+		return r;
 	if (!o.standalone && o.ready_fd < 0)
 		handover = handover_receive(&n_listen);
 	r = process_setup(o.ready_fd, n_listen);

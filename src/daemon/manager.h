@@ -28,6 +28,7 @@ struct manager {
 	bool shutting_down;
 	bool keeps_tunnels;        /* a service manager keeps descriptors for the next helper (handover.h) */
 	struct handover *handover; /* during recovery; borrowed */
+	struct members *members;   /* a rootless helper's; else NULL; borrowed */
 	/* Somebody who tells the clients: names of properties of t that changed, strv. May be NULL. */
 	void (*changed)(void *userdata, const struct tunnel *t, char *const *properties);
 	/* Something ended: the helper may be idle or quiet now. May be NULL. */

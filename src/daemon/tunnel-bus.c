@@ -147,7 +147,7 @@ GETTER(get_mtu)
 GETTER(get_netns)
 {
 	const struct tunnel *t = userdata;
-	_cleanup_(freep) char *netns = t->in_kernel ? place_netns(t->name) : strdup("");
+	_cleanup_(freep) char *netns = t->in_kernel && !place_is_rootless() ? place_netns(t->name) : strdup("");
 
 	return netns ? sd_bus_message_append(reply, "s", netns) : -ENOMEM;
 }

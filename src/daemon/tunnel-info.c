@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/str.h"
-#include "daemon/tunnel.h"
+#include "daemon/tunnel-inputs.h"
 
 #define STATS_MAX_AGE USEC_PER_SEC
 
@@ -136,7 +136,7 @@ int tunnel_plan(struct tunnel *t, char **ret, char **ret_error)
 	r = profile_load_tunnel(t->name, &p, NULL, ret_error);
 	if (r < 0)
 		return r;
-	r = tunnelnet_new(&net, t->name, p->settings.uplink, ret_error);
+	r = tunnelnet_new(&net, t->name, tunnel_wanted_uplink(p), ret_error);
 	if (r < 0)
 		return r;
 	f = open_memstream(&text, &len);

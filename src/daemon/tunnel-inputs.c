@@ -6,6 +6,7 @@
 
 #include "base/bus-api.h"
 #include "base/fd.h"
+#include "base/places.h"
 #include "base/str.h"
 
 #define STORED_PROFILE_MAX (4U << 20)
@@ -26,6 +27,11 @@ static void forget_secrets(struct profile *p)
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		*all[i] = secret_free(*all[i]);
+}
+
+enum uplink tunnel_wanted_uplink(const struct profile *p)
+{
+	return place_is_rootless() ? UPLINK_SOCKET : p->settings.uplink;
 }
 
 int tunnel_load_inputs(struct tunnel *t, const struct up_options *options, const char **ret_error_name, char **ret_error)
@@ -53,7 +59,12 @@ int tunnel_load_inputs(struct tunnel *t, const struct up_options *options, const
 		*ret_error = str_format("tunnel %s: %s is not supported by this version", t->name, protocol_to_string(p->protocol));
 		return -EOPNOTSUPP;
 	}
-	uplink = options->uplink_set ? options->uplink : p->settings.uplink;
+	uplink = options->uplink_set ? options->uplink : tunnel_wanted_uplink(p);
+	if (place_is_rootless() && uplink != UPLINK_SOCKET) {
+		*ret_error_name = BUS_ERROR_USAGE;
+		*ret_error = str_format("tunnel %s: the uplink veth needs root; without root it is always socket", t->name);
+		return -EINVAL;
+	}
 	if (t->net && t->in_kernel && uplink != t->uplink) {
 		*ret_error_name = BUS_ERROR_USAGE;
 		*ret_error = str_format("tunnel %s is still locked with uplink %s; run `nsvpn down %s` before changing it", t->name,
@@ -123,7 +134,7 @@ void tunnel_describe(struct tunnel *t)
 	}
 	forget_secrets(t->profile);
 	if (!t->net)
-		t->uplink = t->profile->settings.uplink;
+		t->uplink = tunnel_wanted_uplink(t->profile);
 }
 
 void tunnel_forget_profile(struct tunnel *t)

@@ -10,5 +10,7 @@ int tunnel_load_inputs(struct tunnel *t, const struct up_options *options, const
  * settings.conf is the present one.
  */
 int tunnel_load_stored(struct tunnel *t, int fd, char **ret_error);
+/* The uplink of its settings; rootless there is only one. */
+enum uplink tunnel_wanted_uplink(const struct profile *p);
 /* Everything that was read from the configuration and the caller. */
 void tunnel_forget_inputs(struct tunnel *t);

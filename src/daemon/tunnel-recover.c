@@ -37,7 +37,7 @@ void tunnel_recover_locked(struct tunnel *t, const char *why)
 	t->recovering = true;
 	tunnel_describe(t);
 	if (t->profile && !t->net)
-		t->uplink = t->profile->settings.uplink;
+		t->uplink = tunnel_wanted_uplink(t->profile);
 	if (!t->net && tunnelnet_new(&t->net, t->name, t->uplink, &error) < 0) {
 		log_tunnel_error(t, "%s", error ? error : "its journal cannot be read");
 		free(error);

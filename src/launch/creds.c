@@ -182,6 +182,31 @@ int creds_become(const struct creds *c, char **ret_error)
 	return r;
 }
 
+static int give_up_capabilities(void)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return -errno;
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	if (syscall(SYS_capset, &h, none) < 0)
+		return -errno;
+	return has_capabilities() || prctl(PR_CAPBSET_READ, CAP_NET_ADMIN, 0, 0, 0) != 0 ? -EPERM : 0;
+}
+
+int creds_stay(char **ret_error)
+{
+	int r = give_up_capabilities();
+
+	if (r < 0)
+		*ret_error = str_format("cannot give up the rights over the tunnel's namespace: %s; nothing was started",
+					strerror(-r));
+	return r;
+}
+
 /* The user's own runtime folder, only if it is there and is his. */
 static char *runtime_dir(uid_t uid)
 {

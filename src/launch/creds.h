@@ -28,5 +28,12 @@ int creds_lookup(uid_t uid, gid_t gid, struct creds *ret);
  */
 int creds_become(const struct creds *c, char **ret_error);
 
+/*
+ * In a user namespace of the user's own: stays who he is and gives up every capability for good. The bounding set is emptied
+ * and no_new_privs set, since a program with file capabilities would get power over the tunnel's namespace. 0, or -errno and
+ * one sentence.
+ */
+int creds_stay(char **ret_error);
+
 /* HOME, USER, LOGNAME, SHELL, XDG_RUNTIME_DIR and the session bus of that user; what sudo says about itself goes. */
 int creds_environment(const struct creds *c);

@@ -12,7 +12,7 @@
  *                 kernel in it whether the inner lock holds
  *   3 mounts      a private mount namespace with the tunnel's resolver files; sockets that resolve names outside masked
  *   4 folder      the working folder as it is seen in the new mounts
- *   5 identity    the user, for good, verified
+ *   5 identity    the user, for good, verified (rootless: who he was, and no capability that could come back)
  *   6 leftovers   environment; every descriptor above 2 closed. Signal mask and dispositions are not touched: they are
  *                 the caller's, who had nothing of his own installed when he called us
  *   7 program     looked up in PATH as the user, exec
@@ -117,6 +117,40 @@ static int open_netns(const char *path, const char *name, int *ret_fd, char **re
 	return 0;
 }
 
+static int check_lock(const char *path, const char *name, char **ret_error)
+{
+	int r = lock_verify();
+
+	if (r == -ENOENT || r == -EPERM)
+		return fail_netns(ret_error, r, path, "is not locked, so nothing is started in it", name);
+	if (r < 0)
+		*ret_error = str_format("the kernel does not say whether %s is locked (%s), so nothing is started in it",
+					path, strerror(-r));
+	return r;
+}
+
+/*
+ * Step 2 of a rootless launch. The user namespace first: power over the other comes with it. It is seen to be a network
+ * namespace other than ours as root's is.
+ */
+static int join_own(const struct launch_own *own, const char *name, char **ret_error)
+{
+	struct stat st;
+	int r;
+
+	if (ioctl(own->netns_fd, NS_GET_NSTYPE) != CLONE_NEWNET || fstat(own->netns_fd, &st) < 0 || is_our_netns(&st)) {
+		*ret_error = str_format("what the helper gave for tunnel %s is not its network namespace, so nothing is started; "
+					"`nsvpn down --rootless %s` and up again builds it anew", name, name);
+		return -EINVAL;
+	}
+	if (setns(own->user_fd, CLONE_NEWUSER) < 0 || setns(own->netns_fd, CLONE_NEWNET) < 0) {
+		r = -errno;
+		*ret_error = str_format("cannot enter the namespaces of tunnel %s: %s", name, strerror(-r));
+		return r;
+	}
+	return check_lock("its namespace", name, ret_error);
+}
+
 /* Step 2, second half. */
 static int join_netns(const char *name, const char *run, char **ret_error)
 {
@@ -140,13 +174,7 @@ static int join_netns(const char *name, const char *run, char **ret_error)
 					   str_format("cannot enter %s: %s", path, strerror(-r));
 		return r;
 	}
-	r = lock_verify();
-	if (r == -ENOENT || r == -EPERM)
-		return fail_netns(ret_error, r, path, "is not locked, so nothing is started in it", name);
-	if (r < 0)
-		*ret_error = str_format("the kernel does not say whether %s is locked (%s), so nothing is started in it",
-					path, strerror(-r));
-	return r;
+	return check_lock(path, name, ret_error);
 }
 
 /*
@@ -172,6 +200,17 @@ int launch_join(const char *tunnel, bool durable, char **ret_error)
 	return r < 0 ? r : mounts_enter(run, durable, ret_error);
 }
 
+static int launch_join_own(const struct launch_own *own, const char *tunnel, char **ret_error)
+{
+	_cleanup_(freep) char *run = place_tunnel_run(tunnel);
+	int r;
+
+	if (!run)
+		return -ENOMEM;
+	r = join_own(own, tunnel, ret_error);
+	return r < 0 ? r : mounts_enter(run, true, ret_error);
+}
+
 int launch_close_rest(char **ret_error)
 {
 	int r;
@@ -189,9 +228,11 @@ static int enter(const struct launch *l, const struct creds *creds, char **ret_e
 	_cleanup_(freep) char *cwd = getcwd(NULL, 0);
 	int r;
 
-	r = launch_join(l->tunnel, true, ret_error);
+	r = l->own ? launch_join_own(l->own, l->tunnel, ret_error) : launch_join(l->tunnel, true, ret_error);
 	if (r >= 0)
 		r = reenter_folder(cwd);
+	if (r >= 0 && l->own)
+		r = creds_stay(ret_error);
 	if (r < 0)
 		return r;
 	if (creds) {

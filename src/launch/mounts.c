@@ -49,8 +49,10 @@ static int fetch_source(const char *run, struct piece *p, char **ret_error)
 	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return fail(ret_error, -errno, "open the tunnel's file", path);
-	if (!S_ISREG(st.st_mode) || st.st_uid != 0 || (st.st_mode & 022)) {
-		*ret_error = str_format("%s is not a file that only root can write; nothing was started", path);
+	/* Rootless: the helper is the user. */
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022)) {
+		*ret_error = str_format("%s is not a file that only %s can write; nothing was started", path,
+					geteuid() == 0 ? "root" : "its user");
 		return -EPERM;
 	}
 	p->fd = TAKE_FD(fd);

@@ -29,7 +29,7 @@ int tunnelnet_dropped(struct tunnelnet *n, uint64_t *ret)
 		r = nft_read_counter(n->ns_fd, NET_INNER_TABLE, "dropped", &inner);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	r = n->have_journal ? nft_read_counter(-EBADF, n->table, "dropped", &outer) : 0;
+	r = n->have_journal && !n->rootless ? nft_read_counter(-EBADF, n->table, "dropped", &outer) : 0;
 	if (r < 0 && r != -ENOENT)
 		return r;
 	*ret = inner + outer;

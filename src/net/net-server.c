@@ -144,7 +144,7 @@ int tunnelnet_open_transport(struct tunnelnet *n, const struct endpoint *server,
 	mtu = way.mtu ? way.mtu : MIN(out.mtu, 65535u);
 	r = make_opening(n, server, transport, &out, mtu);
 	if (r == 0) {
-		r = uplink_open_socket(n->uplink->socket_netns(n), n->j.mark, server, transport, &fd);
+		r = uplink_open_socket(n->uplink->socket_netns(n), n->rootless ? 0 : n->j.mark, server, transport, &fd);
 		if (r < 0)
 			(void)net_error(n, r, "No connection to %s can be opened: %s.",
 					endpoint_format(server, buf, sizeof(buf)), strerror(-r));

@@ -75,12 +75,12 @@ static int complete(struct tunnelnet *n)
 	struct net_watch *w = n->watch;
 	int r = 0;
 
-	if (w->nft[LOCK_OUTER] < 0) {
+	if (w->nft[LOCK_OUTER] < 0 && !n->rootless) {
 		r = nft_watch_open(&w->nft[LOCK_OUTER]);
 		if (r == 0)
 			r = add(w, w->nft[LOCK_OUTER]);
 	}
-	if (r == 0 && w->rt < 0) {
+	if (r == 0 && w->rt < 0 && !n->rootless) {
 		r = rt_watch_open(&w->rt);
 		if (r == 0)
 			r = add(w, w->rt);

@@ -29,6 +29,11 @@ struct tunnelnet {
 	char *run_dir;	     /* <run>/NAME */
 	char *journal_path;
 	char *netns_path;
+	/*
+	 * A user's own helper: it has rights in the namespaces that it made and none in the default one, so nothing there is
+	 * changed or watched. uplink=socket only.
+	 */
+	bool rootless;
 	enum uplink wanted;		 /* as the settings say now */
 	const struct uplink_ops *uplink; /* as it is built: the journal's, else the wanted one */
 

@@ -91,9 +91,11 @@ void plan_prepare(struct plan *p, const struct tunnelnet *n)
 		     "the kill switch: it stands before there is any link and outlives every process",
 		     "never removed; it goes when the namespace does");
 	s->lock = LOCK_INNER;
-	s = plan_add(p, &step_lock, "lock-outer", false, "the second lock, which does not trust the first",
-		     "the tables are deleted, after the link is gone");
-	s->lock = LOCK_OUTER;
+	if (!n->rootless) {
+		s = plan_add(p, &step_lock, "lock-outer", false, "the second lock, which does not trust the first",
+			     "the tables are deleted, after the link is gone");
+		s->lock = LOCK_OUTER;
+	}
 	add_floor(p, "floor4", AF_INET, RT_TABLE_MAIN, "a program gets an error at once when the tunnel is not up");
 	add_floor(p, "floor6", AF_INET6, RT_TABLE_MAIN, "the same for IPv6");
 	s = plan_add(p, &step_up, "lo", true, "the loopback works as everywhere", WITH_NETNS);
@@ -107,9 +109,11 @@ void plan_open(struct plan *p, const struct tunnelnet *n, uint32_t mtu)
 	struct step *s;
 
 	p->n = 0;
-	s = plan_add(p, &step_opening, "open-outer", false, "one server at a time, and nothing else",
-		     "closed when the server changes or the tunnel stops");
-	s->lock = LOCK_OUTER;
+	if (!n->rootless) {
+		s = plan_add(p, &step_opening, "open-outer", false, "one server at a time, and nothing else",
+			     "closed when the server changes or the tunnel stops");
+		s->lock = LOCK_OUTER;
+	}
 	n->uplink->plan_open(p, n, mtu);
 }
 
@@ -154,14 +158,18 @@ static void print_step(const struct step *s, size_t number, const struct tunneln
 
 static void print_group(const struct plan *plans, size_t n_plans, bool inside, const struct tunnelnet *n, FILE *f)
 {
-	size_t number = 0;
+	size_t number = 0, printed = 0;
 
 	for (size_t i = 0; i < n_plans; i++)
 		for (size_t k = 0; k < plans[i].n; k++) {
 			number++;
-			if (plans[i].v[k].inside == inside)
-				print_step(&plans[i].v[k], number, n, f);
+			if (plans[i].v[k].inside != inside)
+				continue;
+			print_step(&plans[i].v[k], number, n, f);
+			printed++;
 		}
+	if (!printed)
+		fprintf(f, "  nothing\n");
 }
 
 void plan_print(const struct plan *plans, size_t n_plans, const struct tunnelnet *n, FILE *f)

@@ -83,6 +83,7 @@ int tunnelnet_new(struct tunnelnet **ret, const char *name, enum uplink uplink, 
 	if (r < 0)
 		return net_finish(n, r, ret_error);
 	n->wanted = uplink;
+	n->rootless = place_is_rootless();
 	r = journal_read(n->journal_path, &n->j);
 	n->have_journal = r == 0 || r == -EUCLEAN;
 	n->damaged = r == -EUCLEAN;
@@ -153,6 +154,8 @@ static int check_foreign(struct tunnelnet *n)
 				 "%s exists and nsvpn did not make it; remove it (ip netns del %s) or give the tunnel "
 				 "another name.",
 				 n->netns_path, n->name);
+	if (n->rootless)
+		return 0;
 	r = lock_outer_exists(n);
 	if (r > 0)
 		return net_error(
@@ -347,6 +350,8 @@ static int undo_damaged(struct tunnelnet *n)
 	n->connected = false;
 	adopt_by_lock(n);
 	first = net_remove_tun(n);
+	if (n->rootless)
+		return first;
 	plan_add(&p, &step_lock, "lock-outer", false, "", "")->lock = LOCK_OUTER;
 	uplink_veth_gates(&p, n);
 	(void)plan_add(&p, &step_veth, "veth", false, "", "");

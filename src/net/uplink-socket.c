@@ -55,7 +55,7 @@ const struct uplink_ops *uplink_ops(enum uplink u)
 /* ---- the socket ---- */
 
 struct opening {
-	uint32_t mark;
+	uint32_t mark; /* 0: none */
 	const struct endpoint *server;
 	enum transport transport;
 	int fd;
@@ -75,8 +75,10 @@ static int set_int(int fd, int level, int option, int value)
 static void set_options(int fd, const struct opening *o)
 {
 	/* All of these are for speed or robustness; without them the socket works as well. */
-	(void)set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER);
-	(void)set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER);
+	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER) < 0) /* without rights: as large as the system lets us */
+		(void)set_int(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
+	if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER) < 0)
+		(void)set_int(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
 	if (o->transport == TRANSPORT_UDP && o->server->addr.family == AF_INET)
 		(void)set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
 	if (o->transport == TRANSPORT_UDP && o->server->addr.family == AF_INET6)
@@ -96,7 +98,7 @@ static int open_in_place(void *userdata)
 	if (fd < 0)
 		return -errno;
 	/* Before connect: the mark decides the route. */
-	r = set_int(fd, SOL_SOCKET, SO_MARK, (int)o->mark);
+	r = o->mark ? set_int(fd, SOL_SOCKET, SO_MARK, (int)o->mark) : 0;
 	if (r < 0)
 		return r;
 	set_options(fd, o);

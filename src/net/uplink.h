@@ -21,5 +21,5 @@ extern const struct uplink_ops uplink_socket;
 const struct uplink_ops *uplink_ops(enum uplink u);
 /* uplink-veth.c: the two rules on the host, known by name alone. */
 void uplink_veth_gates(struct plan *p, const struct tunnelnet *n);
-/* A non-blocking, connecting socket with the tunnel's mark, made in that namespace. */
+/* A non-blocking, connecting socket with the tunnel's mark (0: none, to set one needs rights), made in that namespace. */
 int uplink_open_socket(int netns_fd, uint32_t mark, const struct endpoint *server, enum transport transport, int *ret);

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
 
+#include "base/places.h"
 #include "base/str.h"
 #include "cli/import-files.h"
 #include "cli/output.h"
@@ -26,7 +27,7 @@ static int import(const char *profile_text, const char *name)
 	folder_write("profile.ovpn", profile_text);
 	r = import_read(file, &i);
 	if (r == EXIT_CODE_OK)
-		r = import_store(&i, name);
+		r = import_store(&i, place_etc(), name);
 	if (r == EXIT_CODE_OK)
 		cr_expect(import_is_stored(&i, name));
 	import_done(&i);
