@@ -1,14 +1,20 @@
 # nsvpn: one non-recursive Makefile. `make help` lists the targets, README.md explains them.
 #
-# Variables: PREFIX DESTDIR CC CFLAGS V=1 BUILD=folder WERROR=1 SANITIZE=address,undefined
+# Variables: PREFIX DESTDIR CC CFLAGS V=1 BUILD=folder WERROR=1 SANITIZE=address,undefined CROSS=aarch64-linux-gnu
 
 PREFIX     ?= /usr/local
 BINDIR     ?= $(PREFIX)/bin
 LIBEXECDIR ?= $(PREFIX)/libexec/nsvpn
 MANDIR     ?= $(PREFIX)/share/man
-BUILD      ?= build
-PKGCONFIG  ?= pkg-config
+BUILD      ?= build$(if $(CROSS),-$(CROSS))
+PKGCONFIG  ?= $(if $(CROSS),$(CROSS)-)pkg-config
 VERSION    := 0.1.0
+
+# For another machine, with Debian's cross compilers and the libraries of its architecture.
+ifneq ($(CROSS),)
+  CC := $(CROSS)-gcc
+  AR := $(CROSS)-ar
+endif
 
 # One spelling for one folder, however it is named: dependency files hold it.
 B := $(patsubst $(CURDIR)/%,%,$(abspath $(BUILD)))
@@ -41,7 +47,7 @@ ifeq ($(WERROR),1)
   WARNINGS += -Werror
 endif
 ALL_CPPFLAGS = -D_GNU_SOURCE -DNSVPN_VERSION='"$(VERSION)"' -DNSVPN_LIBEXECDIR='"$(LIBEXECDIR)"' \
-               -Isrc -I$(B)/gen -idirafter src/uapi $(CPPFLAGS)
+               -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -Isrc -I$(B)/gen -idirafter src/uapi $(CPPFLAGS)
 ALL_CFLAGS   = -std=gnu17 $(WARNINGS) $(HARDENING) $(SAN) $(CFLAGS)
 ALL_LDFLAGS  = $(HARDEN_LD) $(SAN) $(LDFLAGS)
 
@@ -164,6 +170,7 @@ $(B)/lab/%: tests/lab/%.c $(B)/base.a
 
 unit-bins: $(UNIT_BINS)
 lab-tools: $(LAB_TOOLS)
+demo-tools: $(B)/lab/echod $(B)/lab/judge
 
 # ---- fuzzing ----------------------------------------------------------------------------------------------------
 
@@ -210,8 +217,11 @@ lint:
 asan:
 	$(Q)$(MAKE) --no-print-directory BUILD=$(B)-asan SANITIZE=address,undefined all unit-bins
 
-install: all lab-tools
+install: all demo-tools
 	$(Q)units/install.sh '$(DESTDIR)' '$(BINDIR)' '$(LIBEXECDIR)' '$(MANDIR)' '$(B)'
+
+deb:
+	$(Q)units/debian/build '$(B)' '$(DEB_ARCH)'
 
 clean:
 	$(Q)rm -rf $(B) $(B)-asan
@@ -227,7 +237,8 @@ help:
 ## make fuzz       each fuzz target for FUZZ_TIME seconds
 ## make asan       the same programs and unit tests under ASan and UBSan
 ## make install    DESTDIR= PREFIX=
+## make deb        a Debian package in build/deb; DEB_ARCH=arm64 or armhf with Debian's cross compilers
 
-.PHONY: FORCE all deps demo check bench lint fuzz fuzz-bins unit-bins lab-tools asan install clean help
+.PHONY: FORCE all deps demo check bench lint fuzz fuzz-bins unit-bins lab-tools demo-tools asan install deb clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

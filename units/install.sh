@@ -47,14 +47,12 @@ for text in README.md CHANGELOG.md LICENSE; do
 	put 644 "$top/$text" "$share/doc/nsvpn/$text"
 done
 
-# `nsvpn demo`: the script and the lab's tools, as far as they were built (`make lab-tools`).
-if [ -x "$build/lab/echod" ]; then
-	put 755 "$top/tests/lab/demo.sh" "$share/nsvpn/demo/demo.sh"
-	put 644 "$top/tests/lab/lab.sh" "$share/nsvpn/demo/lab.sh"
-	for tool in "$build"/lab/*; do
-		if [ -f "$tool" ] && [ -x "$tool" ]; then put 755 "$tool" "$libexecdir/lab/$(basename "$tool")"; fi
-	done
-fi
+# `nsvpn demo`: the script, and those of the lab's tools that it needs (`make demo-tools`).
+put 755 "$top/tests/lab/demo.sh" "$share/nsvpn/demo/demo.sh"
+put 644 "$top/tests/lab/lab.sh" "$share/nsvpn/demo/lab.sh"
+for tool in echod judge; do
+	put 755 "$build/lab/$tool" "$libexecdir/lab/$tool"
+done
 
 # The engine's user, and the group of those who may use tunnels. A package does this in its own way, so only for an
 # installation into the running system.

@@ -36,6 +36,17 @@ box_make() {
   rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
 }
 
+# Where roots are kept; a script that runs alone is run again with a folder of its own, which is removed afterwards.
+box_cache() {
+  [ -z "${NSVPN_BOX_CACHE:-}" ] || return 0
+  NSVPN_BOX_CACHE=$(mktemp -d /var/tmp/nsvpn-box.XXXXXX) || exit 2
+  export NSVPN_BOX_CACHE
+  trap 'rm -rf --one-file-system "$NSVPN_BOX_CACHE"' EXIT
+  trap 'exit 130' INT TERM HUP
+  "$(readlink -f "$0")"
+  exit $?
+}
+
 # box_need SUITE [EXTRA PACKAGES, comma separated]: before lab_enter, while Debian can still be reached.
 box_need() {
   local suite=$1 extra=${2:-} key rc
@@ -51,14 +62,7 @@ box_need() {
   case $(. /etc/os-release && echo "${VERSION_CODENAME:-}"):$suite in
     trixie:bookworm) skip_all "programs built on Debian 13 do not run on Debian 12" ;;
   esac
-  if [ -z "${NSVPN_BOX_CACHE:-}" ]; then
-    NSVPN_BOX_CACHE=$(mktemp -d /var/tmp/nsvpn-box.XXXXXX) || exit 2
-    export NSVPN_BOX_CACHE
-    trap 'rm -rf --one-file-system "$NSVPN_BOX_CACHE"' EXIT
-    trap 'exit 130' INT TERM HUP
-    "$(readlink -f "$0")"
-    exit $?
-  fi
+  box_cache
   BOX_ROOT=$NSVPN_BOX_CACHE/$key
   (
     flock 9
@@ -80,18 +84,17 @@ box_need() {
   exit 1
 }
 
-# box_up: boots it. Users: alice (1000), bob (1001), carol (1002, group nsvpn). nsvpn is installed in /usr/local.
+# box_up: boots it. Users: alice (1000), bob (1001), carol (1002, group nsvpn). nsvpn is installed in /usr/local, or with
+# BOX_INSTALL=none not at all.
 box_up() {
   local upper=$WORK/box-upper i state
   mkdir -p $BOX $upper
   mount -t tmpfs -o mode=755 upper $upper && mkdir $upper/u $upper/w || return 1
   mount -t overlay -o lowerdir="$BOX_ROOT",upperdir=$upper/u,workdir=$upper/w overlay $BOX || return 1
-  make -s -C "$LAB_TOP" BUILD="$BUILD" DESTDIR=$BOX install >$WORK/box-install.log 2>&1 || { diag "make install: $(tail -n 3 $WORK/box-install.log)"; return 1; }
   for u in alice bob carol; do mkdir -p $BOX/home/$u; done
-  chroot $BOX systemd-sysusers >$WORK/box-users.log 2>&1
-  chroot $BOX sh -c 'getent group nsvpn >/dev/null || groupadd -r nsvpn
-    n=1000; for u in alice bob carol; do useradd -u $n -s /bin/bash -d /home/$u $u && chown $u:$u /home/$u; n=$((n + 1)); done
-    usermod -aG nsvpn carol' >>$WORK/box-users.log 2>&1
+  chroot $BOX sh -c 'n=1000; for u in alice bob carol; do useradd -u $n -s /bin/bash -d /home/$u $u && chown $u:$u /home/$u; n=$((n + 1)); done' \
+    >$WORK/box-users.log 2>&1
+  [ "${BOX_INSTALL:-make}" = none ] || box_install || return 1
   # The host's resolver of this Debian is the ISP's in the lab, through systemd-resolved.
   mkdir -p $BOX/etc/systemd/resolved.conf.d $BOX/root/.ssh
   printf '[Resolve]\nDNS=203.0.113.53\nFallbackDNS=\nLLMNR=no\nMulticastDNS=no\nDNSSEC=no\n' >$BOX/etc/systemd/resolved.conf.d/lab.conf
@@ -116,6 +119,11 @@ box_up() {
   # As udev sets it on a real machine.
   box chmod 666 /dev/net/tun
   box mkdir -p /run/netns
+}
+
+box_install() {
+  make -s -C "$LAB_TOP" BUILD="$BUILD" DESTDIR=$BOX install >$WORK/box-install.log 2>&1 || { diag "make install: $(tail -n 3 $WORK/box-install.log)"; return 1; }
+  chroot $BOX sh -c 'systemd-sysusers; getent group nsvpn >/dev/null || groupadd -r nsvpn; usermod -aG nsvpn carol' >>$WORK/box-users.log 2>&1
 }
 
 # Root inside, without a session.
