@@ -96,6 +96,25 @@ int tunnelnet_watch_fd(struct tunnelnet *n);
  */
 int tunnelnet_reassert(struct tunnelnet *n, char **ret_done, char **ret_error);
 
+/*
+ * Packets that came out of the namespace, and those of them that left this machine, since the outer lock was made. When the
+ * first grow and the second do not, somebody on this machine drops them. uplink = veth only: else -EOPNOTSUPP.
+ */
+int tunnelnet_traffic(struct tunnelnet *n, uint64_t *ret_entered, uint64_t *ret_left);
+/*
+ * Who that is. 1: *ret_sentence names table, chain, rule and remedy; 0: nobody was found. proven: the figures above say that
+ * there is somebody, so a rule that only may drop is named, too, and 1 is certain.
+ */
+int tunnelnet_blocker(struct tunnelnet *n, bool proven, char **ret_sentence);
+
+/* The way of this machine's packets to an address. */
+struct uplink_way {
+	int ifindex;
+	struct inaddr src, via;
+};
+/* -ENETUNREACH and the like: there is none. */
+int tunnelnet_way(struct tunnelnet *n, const struct inaddr *to, struct uplink_way *ret);
+
 struct netproc {
 	pid_t pid;
 	char comm[16];

@@ -268,6 +268,21 @@ int nft_list_table(int netns_fd, const char *family, const char *table, char **r
 	return 0;
 }
 
+int nft_list_ruleset(int netns_fd, char **ret)
+{
+	_cleanup_(freep) char *reply = NULL;
+	int r;
+
+	r = nft_run(netns_fd, "list ruleset", NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_TERSE | NFT_CTX_OUTPUT_NUMERIC_PRIO,
+		    false, &reply);
+	if (r < 0)
+		return r;
+	if (!reply)
+		return -ENOMEM;
+	*ret = TAKE_PTR(reply);
+	return 0;
+}
+
 int nft_delete_table(int netns_fd, const char *family, const char *table)
 {
 	_cleanup_(freep) char *command = str_format("delete table %s %s", family, table);

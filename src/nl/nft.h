@@ -47,6 +47,11 @@ int nft_apply(int netns_fd, const struct nft_text *t, bool dry_run, char **ret_e
  * "inet" or "arp".
  */
 int nft_list_table(int netns_fd, const char *family, const char *table, char **ret);
+/*
+ * Everything, as text for ruleset_parse() and for people: without counters, without the elements of named sets, priorities
+ * as numbers. malloc'ed; -EFBIG when it is larger than any that we would read.
+ */
+int nft_list_ruleset(int netns_fd, char **ret);
 /* -ENOENT when there is none. */
 int nft_delete_table(int netns_fd, const char *family, const char *table);
 /* Packets of a named counter in `table inet`. -ENOENT. */
