@@ -1,8 +1,8 @@
 /*
- * Options about keys, certificates and the control channel.
+ * Options about certificates, their keys, and TLS.
  *
  * Key texts are kept as they are (PEM, DER) for the engine, which parses them; here only what can be said better with
- * the file's line is checked: that there is such text at all. Static keys (tls-auth, tls-crypt) are decoded.
+ * the file's line is checked: that there is such text at all. The control channel's own keys are in ovpn-opt-keys.c.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,9 +12,6 @@
 #include "base/str.h"
 #include "profile/profile-ovpn.h"
 
-#define STATIC_KEY_LEN 256
-#define STATIC_KEY_BEGIN "-----BEGIN OpenVPN Static key V1-----"
-#define STATIC_KEY_END "-----END OpenVPN Static key V1-----"
 #define KEY_PASSWORD_MAX 1024
 
 #define TLS_1_0 0x0301
@@ -159,149 +156,6 @@ int ovpn_opt_askpass(struct ovpn_parser *p, const struct ovpn_item *it)
 	secret_free(p->o->key_password);
 	p->o->key_password = TAKE_PTR(word);
 	return 0;
-}
-
-/* ---- static keys ---- */
-
-/* Appends the hex digits of one line; false when something else stands there. */
-static bool add_hex(const char *s, size_t len, char *hex, size_t cap, size_t *n)
-{
-	for (size_t i = 0; i < len; i++) {
-		if (s[i] == ' ' || s[i] == '\t' || s[i] == '\r')
-			continue;
-		if (!strchr("0123456789abcdefABCDEF", s[i]) || *n >= cap)
-			return false;
-		hex[(*n)++] = s[i];
-	}
-	return true;
-}
-
-static const char *skip_blanks(const char *s)
-{
-	return s + strspn(s, " \t");
-}
-
-/*
- * The 256 bytes between BEGIN and END; comment lines (#) anywhere, any text outside. NULL when fine, else the cause.
- */
-static const char *collect_key(const char *s, char hex[static 2 * STATIC_KEY_LEN])
-{
-	bool inside = false;
-	size_t n = 0;
-
-	while (*s) {
-		size_t len = strcspn(s, "\n");
-		const char *word = skip_blanks(s);
-
-		if (!inside)
-			inside = str_has_prefix(word, STATIC_KEY_BEGIN);
-		else if (str_has_prefix(word, STATIC_KEY_END))
-			return n == 2 * STATIC_KEY_LEN ? NULL : "the key is shorter than 2048 bits; copy it again";
-		else if (*word != '#' && !add_hex(s, len, hex, 2 * STATIC_KEY_LEN, &n))
-			return n >= 2 * STATIC_KEY_LEN
-				       ? "the key is longer than 2048 bits; copy it again"
-				       : "the key holds something else than hexadecimal digits; copy it again";
-		s += len;
-		s += *s == '\n';
-	}
-	return inside ? "the key is cut off (no -----END … line); copy it again"
-		      : "holds no static key (a text that begins with " STATIC_KEY_BEGIN "); copy it again";
-}
-
-static int decode_static_key(struct ovpn_parser *p, const struct secret *text, struct secret **ret)
-{
-	char hex[2 * STATIC_KEY_LEN];
-	uint8_t *bytes = NULL;
-	const char *why;
-	size_t len;
-	int r;
-
-	if (memchr(secret_bytes(text), 0, secret_len(text)))
-		return ovpn_refuse(p, "not a key's text but a binary file; name the right file");
-	why = collect_key(secret_string(text), hex);
-	r = why ? -EINVAL : parse_hex(hex, sizeof(hex), &bytes, &len);
-	secret_wipe(hex, sizeof(hex));
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0)
-		return ovpn_refuse(p, "%s", why ? why : "the key is damaged; copy it again");
-	r = secret_new_copy(ret, bytes, len);
-	secret_wipe(bytes, len);
-	free(bytes);
-	return r;
-}
-
-/* All connections share one key in this program; a file that gives them different ones cannot be met. */
-static int set_static_key(struct ovpn_parser *p, struct secret *key, enum control_wrap wrap)
-{
-	struct ovpn_options *o = p->o;
-	bool same = o->static_key && o->wrap == wrap && secret_len(o->static_key) == secret_len(key) &&
-		    memcmp(secret_bytes(o->static_key), secret_bytes(key), secret_len(key)) == 0;
-
-	if (o->static_key && !same && (p->block_line || p->static_key_in_block)) {
-		secret_free(key);
-		return ovpn_refuse(p,
-				   "another key than in line %u, and a key for each <connection> is not supported yet; "
-				   "make a profile for each key",
-				   p->static_key_line);
-	}
-	if (o->static_key && !same && o->wrap != wrap) {
-		secret_free(key);
-		return ovpn_refuse(p, "tls-auth and tls-crypt exclude each other; remove this line or line %u",
-				   p->static_key_line);
-	}
-	secret_free(o->static_key);
-	o->static_key = key;
-	o->wrap = wrap;
-	p->static_key_line = p->item->line;
-	p->static_key_in_block = p->block_line != 0;
-	return 0;
-}
-
-static int set_direction(struct ovpn_parser *p, const char *s)
-{
-	if (!str_eq(s, "0") && !str_eq(s, "1"))
-		return ovpn_refuse(p, "the direction is 0 or 1 (usually 1 for a client); correct line %u",
-				   p->item->line);
-	p->o->key_direction = *s == '0' ? KEY_DIRECTION_0 : KEY_DIRECTION_1;
-	return 0;
-}
-
-static int load_static_key(struct ovpn_parser *p, const struct ovpn_item *it, enum control_wrap wrap)
-{
-	_cleanup_(secret_freep) struct secret *text = NULL;
-	struct secret *key = NULL;
-	int r;
-
-	r = ovpn_load(p, it, &text);
-	if (r <= 0)
-		return r;
-	r = decode_static_key(p, text, &key);
-	if (r < 0)
-		return r;
-	return set_static_key(p, key, wrap);
-}
-
-int ovpn_opt_tls_auth(struct ovpn_parser *p, const struct ovpn_item *it)
-{
-	int r;
-
-	if (it->kind == OVPN_ITEM_OPTION && it->n_words > 2) {
-		r = set_direction(p, it->words[2]);
-		if (r < 0)
-			return r;
-	}
-	return load_static_key(p, it, CONTROL_WRAP_TLS_AUTH);
-}
-
-int ovpn_opt_tls_crypt(struct ovpn_parser *p, const struct ovpn_item *it)
-{
-	return load_static_key(p, it, CONTROL_WRAP_TLS_CRYPT);
-}
-
-int ovpn_opt_key_direction(struct ovpn_parser *p, const struct ovpn_item *it)
-{
-	return set_direction(p, it->words[1]);
 }
 
 /* ---- checks of the server's certificate ---- */

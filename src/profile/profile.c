@@ -67,6 +67,7 @@ static void ovpn_options_done(struct ovpn_options *o)
 	free(o->tls_cert_profile);
 	free(o->name_check_value);
 	secret_free(o->static_key);
+	secret_free(o->wkc);
 	free(o->ciphers);
 	free(o->cipher_fallback);
 	free(o->auth);

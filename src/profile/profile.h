@@ -60,6 +60,7 @@ struct ovpn_options {
 	/* control channel */
 	enum control_wrap wrap;
 	struct secret *static_key; /* 256 bytes, decoded */
+	struct secret *wkc;        /* tls-crypt-v2: static_key wrapped for the server; then wrap is TLS_CRYPT */
 	enum key_direction key_direction;
 	usec_t hand_window, tls_timeout, reneg_sec, tran_window; /* durations; reneg_sec 0: off */
 	uint64_t reneg_bytes, reneg_pkts;

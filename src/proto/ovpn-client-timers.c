@@ -28,7 +28,7 @@ static void fail_stuck(struct ovpn_client *c, usec_t now)
 	else if (s->primary->state == OVPN_KEY_RESET && s->n_unwrap_failed)
 		ovpn_client_fail(c, FAIL_SILENT, PROTO_ADVICE_RETRY,
 				 "%s answers, but its packets fail the %s check: the key, its direction or `auth` differ from the server's",
-				 name, c->options->wrap == CONTROL_WRAP_TLS_AUTH ? "tls-auth" : "tls-crypt");
+				 name, c->options->wrap == CONTROL_WRAP_TLS_AUTH ? "tls-auth" : c->options->wkc ? "tls-crypt-v2" : "tls-crypt");
 	else if (s->primary->state == OVPN_KEY_RESET)
 		ovpn_client_fail(c, FAIL_SILENT, PROTO_ADVICE_RETRY,
 				 "something at %s answers, but not as an OpenVPN server would (waited %llu s); check address and port, and whether the server wants tls-auth or tls-crypt",

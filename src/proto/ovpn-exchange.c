@@ -101,9 +101,14 @@ void ovpn_exchange_write(const struct ovpn_session *s, struct ovpn_key *k)
 	uint8_t buf[OVPN_CONTROL_PACKET_MAX];
 	size_t n;
 
-	while (ovpn_reliable_can_push(&k->reliable) && (n = tls_drain(k->tls, buf, s->payload_max)) > 0)
-		if (ovpn_reliable_push(&k->reliable, OVPN_OP_CONTROL_V1, buf, n) < 0)
-			return; /* ids used up: the handshake window will end this key */
+	while (ovpn_reliable_can_push(&k->reliable)) {
+		bool wkc = s->resend_wkc && k->id == 0 && k->reliable.next_send == 1;
+		uint8_t opcode = wkc ? OVPN_OP_CONTROL_WKC_V1 : OVPN_OP_CONTROL_V1;
+
+		n = tls_drain(k->tls, buf, s->payload_max - (wkc ? secret_len(s->p.options->wkc) : 0));
+		if (n == 0 || ovpn_reliable_push(&k->reliable, opcode, buf, n) < 0)
+			return; /* nothing left; or ids used up: the handshake window will end this key */
+	}
 }
 
 /* Handshake, then whatever there is to read. False: the key has failed. */
@@ -153,9 +158,15 @@ void ovpn_exchange_pump(struct ovpn_session *s, struct ovpn_key *k, usec_t now)
 		}
 		k->state = OVPN_KEY_TLS;
 	}
-	while (ovpn_reliable_deliver(&k->reliable, &m))
+	while (ovpn_reliable_deliver(&k->reliable, &m)) {
 		if (m.opcode == OVPN_OP_CONTROL_V1 && tls_feed(k->tls, m.payload, m.len) == -ENOBUFS)
 			break; /* nobody needs that much; TLS will miss it and fail */
+		if (m.opcode == OVPN_OP_HARD_RESET_SERVER_V2 && s->p.options->wkc &&
+		    ovpn_packet_parse_early(m.payload, m.len, &s->resend_wkc) < 0) {
+			ovpn_slots_fail(s, k, FAIL_TLS, "the server's first answer makes no sense; is it an OpenVPN server?", now);
+			return;
+		}
+	}
 	ok = run_tls(s, k, now);
 	if (k != s->primary && k != s->lame)
 		return; /* freed on the way */

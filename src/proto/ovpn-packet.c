@@ -100,6 +100,30 @@ enum verdict ovpn_packet_parse(const uint8_t *plain, size_t len, struct ovpn_con
 	return VERDICT_OK;
 }
 
+#define EARLY_FLAGS 1
+#define EARLY_FLAG_RESEND_WKC 1u
+
+int ovpn_packet_parse_early(const uint8_t *p, size_t len, bool *ret_resend_wkc)
+{
+	struct reader r = reader_init(p, len);
+	bool resend = false;
+
+	while (r.left > 0) {
+		uint16_t type = read_be16(&r), n = read_be16(&r);
+		const uint8_t *value = read_bytes(&r, n);
+
+		if (r.failed)
+			return -EBADMSG;
+		if (type != EARLY_FLAGS)
+			continue;
+		if (n != 2)
+			return -EBADMSG;
+		resend = (value[1] & EARLY_FLAG_RESEND_WKC) != 0;
+	}
+	*ret_resend_wkc = resend;
+	return 0;
+}
+
 int ovpn_packet_build(const struct ovpn_control *c, uint8_t *buf, size_t cap, size_t *ret_len)
 {
 	struct writer w = writer_init(buf, cap);

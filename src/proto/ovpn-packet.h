@@ -88,5 +88,11 @@ const char *ovpn_opcode_to_string(uint8_t opcode);
  */
 enum verdict ovpn_packet_parse(const uint8_t *plain, size_t len, struct ovpn_control *ret);
 
+/*
+ * What a stateless server (2.6 and later) puts behind its hard reset: type(2) length(2) value, repeated. *ret_resend_wkc:
+ * it wants the wrapped key once more (CONTROL_WKC_V1). Unknown types are skipped. 0 or -EBADMSG.
+ */
+int ovpn_packet_parse_early(const uint8_t *p, size_t len, bool *ret_resend_wkc);
+
 /* Writes the plain form. 0; -EMSGSIZE: cap is too small; -EINVAL: c could not be parsed back (acks, opcode, ids). */
 int ovpn_packet_build(const struct ovpn_control *c, uint8_t *buf, size_t cap, size_t *ret_len);

@@ -12,7 +12,9 @@
  * can be freed at any moment and nothing refers to it any more.
  *
  * The stateless servers (2.6 and later) keep nothing for our first packet: our reset keeps its session id and message
- * id in every repetition, and all later packets repeat the acknowledgement of the server's reset.
+ * id in every repetition, and all later packets repeat the acknowledgement of the server's reset. With tls-crypt-v2 the
+ * server does not know our key either: the wrapped key (WKc) follows our reset in clear, and once more the first packet
+ * with TLS bytes when the server's reset asks for it; until that one has arrived, nothing else could be opened there.
  */
 #include "proto/ovpn-session.h"
 
@@ -26,6 +28,7 @@
 
 #define RANDOM_TRIES 8
 #define SEND_MAX 2048
+#define FIRST_ID_EARLY 0x0f000000u /* says "I can send the wrapped key again" */
 
 void ovpn_session_fail(struct ovpn_session *s, uint8_t fail, const char *fmt, ...)
 {
@@ -124,6 +127,12 @@ enum verdict ovpn_session_control_in(struct ovpn_session *s, const uint8_t *wire
 
 /* ---- output ---- */
 
+static bool carries_wkc(const struct ovpn_session *s, const struct ovpn_control *c)
+{
+	return s->p.options->wkc &&
+	       (c->opcode == OVPN_OP_HARD_RESET_CLIENT_V3 || c->opcode == OVPN_OP_CONTROL_WKC_V1);
+}
+
 static size_t build_wire(struct ovpn_session *s, struct ovpn_key *k, struct ovpn_control *c, uint8_t *buf, size_t cap)
 {
 	uint8_t plain[OVPN_RELIABLE_PAYLOAD_MAX + OVPN_CONTROL_HEADER_MAX];
@@ -139,7 +148,23 @@ static size_t build_wire(struct ovpn_session *s, struct ovpn_key *k, struct ovpn
 	if (ovpn_packet_build(c, plain, sizeof(plain), &len) < 0)
 		return 0;
 	n = ovpn_wrap_seal(wrap_of(s, k->id), plain, len, buf, cap);
-	return n > 0 ? (size_t)n : 0;
+	if (n <= 0)
+		return 0;
+	if (carries_wkc(s, c)) {
+		const struct secret *wkc = s->p.options->wkc;
+
+		if (secret_len(wkc) > cap - (size_t)n)
+			return 0;
+		memcpy(buf + n, secret_bytes(wkc), secret_len(wkc));
+		n += (ssize_t)secret_len(wkc);
+	}
+	return (size_t)n;
+}
+
+/* An ACK_V1 before the server has our key once more would only be dropped there; it rides with that packet. */
+static bool may_ack(const struct ovpn_session *s, const struct ovpn_key *k)
+{
+	return s->peer_known && (!s->resend_wkc || k->id != 0 || ovpn_reliable_is_acked(&k->reliable, 1));
 }
 
 static size_t next_wire_of(struct ovpn_session *s, struct ovpn_key *k, uint8_t *buf, size_t cap, usec_t now)
@@ -154,7 +179,7 @@ static size_t next_wire_of(struct ovpn_session *s, struct ovpn_key *k, uint8_t *
 		c.msgid = m.msgid;
 		c.payload = m.payload;
 		c.payload_len = m.len;
-	} else if (!s->peer_known || !ovpn_reliable_owes_acks(&k->reliable)) {
+	} else if (!may_ack(s, k) || !ovpn_reliable_owes_acks(&k->reliable)) {
 		return 0;
 	}
 	return build_wire(s, k, &c, buf, cap);
@@ -240,9 +265,10 @@ int ovpn_session_new(struct ovpn_session **ret, const struct ovpn_session_params
 	s->p = *p;
 	s->switch_at = USEC_INFINITY;
 	if (o->wrap != CONTROL_WRAP_NONE) {
-		if (secret_len(o->static_key) != OVPN_KEY_BLOCK_LEN)
+		if (secret_len(o->static_key) != OVPN_KEY_BLOCK_LEN || secret_len(o->wkc) > OVPN_WKC_MAX)
 			return -EINVAL;
 		wrap.key = secret_bytes(o->static_key);
+		wrap.first_id = o->wkc ? FIRST_ID_EARLY : 0;
 	}
 	r = ovpn_wrap_new(&s->wrap, &wrap);
 	if (r < 0)
@@ -261,5 +287,7 @@ int ovpn_session_new(struct ovpn_session **ret, const struct ovpn_session_params
 
 int ovpn_session_start(struct ovpn_session *s, usec_t now)
 {
-	return s->primary ? -EALREADY : ovpn_slots_key_new(&s->primary, s, 0, OVPN_OP_HARD_RESET_CLIENT_V2, now);
+	uint8_t opcode = s->p.options->wkc ? OVPN_OP_HARD_RESET_CLIENT_V3 : OVPN_OP_HARD_RESET_CLIENT_V2;
+
+	return s->primary ? -EALREADY : ovpn_slots_key_new(&s->primary, s, 0, opcode, now);
 }

@@ -80,6 +80,7 @@ struct ovpn_session {
 	struct ovpn_session_params p;
 	struct ovpn_sid sid, peer_sid;
 	bool peer_known;
+	bool resend_wkc;          /* tls-crypt-v2: the server forgot our key and wants it with the first TLS packet */
 	struct ovpn_wrap *wrap, *wrap_dyn;
 	struct ovpn_key *primary, *lame;
 	struct ovpn_data *seal;   /* borrowed from one of the keys; NULL: no data can be sent */

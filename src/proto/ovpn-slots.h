@@ -6,6 +6,7 @@
 
 #include "proto/ovpn-session.h"
 
+#define OVPN_WKC_MAX 1024 /* leaves room for TLS bytes in a packet that carries it */
 #define OVPN_CONTROL_PACKET_MAX 1250 /* with outer headers and wrap: passes every path that carries IPv6 */
 
 /* ---- ovpn-slots.c */

@@ -35,12 +35,14 @@ static uint8_t *exact(const uint8_t *p, size_t len)
 static void fuzz_plain(const uint8_t *p, size_t len)
 {
 	struct ovpn_control c;
+	bool resend = false;
 	uint8_t *buf;
 	size_t n;
 
 	if (ovpn_packet_parse(p, len, &c) != VERDICT_OK)
 		return;
 	require(c.n_acks <= OVPN_ACKS_MAX && c.payload_len <= len);
+	(void)ovpn_packet_parse_early(c.payload, c.payload_len, &resend);
 	if (c.opcode == OVPN_OP_ACK_V1)
 		c.payload_len = 0;
 	buf = malloc(len);

@@ -93,6 +93,7 @@ static bool options_equal(const struct ovpn_options *a, const struct ovpn_option
 	SAME_SECRET(pkcs12);
 	SAME_SECRET(key_password);
 	SAME_SECRET(static_key);
+	SAME_SECRET(wkc);
 	SAME_SECRET(username);
 	SAME_SECRET(password);
 	SAME_TEXT(crl);

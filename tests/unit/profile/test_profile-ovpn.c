@@ -210,8 +210,6 @@ static const struct bad bads[] = {
 	{ "secret static.key\n", { "TLS profile" } },
 	{ "http-proxy p 8080\n", { "not supported yet", "direct server" } },
 	{ "socks-proxy p\n", { "not supported yet", "direct server" } },
-	{ "tls-crypt-v2 k\n", { "not supported yet" } },
-	{ "<tls-crypt-v2>\nx\n</tls-crypt-v2>\n", { "not supported yet" } },
 	{ "fragment 1300\n", { "not supported yet" } },
 	{ "static-challenge \"code\" 1\n", { "one-time codes" } },
 	{ "verify-hash AA:BB\n", { "fingerprints" } },

@@ -43,7 +43,7 @@ struct peer {
 	SSL_CTX *ctx;
 	struct peer_key *primary, *lame;
 	struct framing_state framing;
-	bool framing_made, pushed;
+	bool framing_made, pushed, knows_key;
 	struct peer_stats stats;
 };
 
@@ -68,7 +68,12 @@ static struct peer_key *key_new(struct peer *p, uint8_t id, uint8_t opcode)
 	MUST(k);
 	k->id = id;
 	ovpn_reliable_init(&k->reliable, 0);
-	MUST(ovpn_reliable_push(&k->reliable, opcode, NULL, 0) == 0);
+	if (opcode == OVPN_OP_HARD_RESET_SERVER_V2 && p->c.early)
+		MUST(ovpn_reliable_push(&k->reliable, opcode, (const uint8_t *)p->c.early, p->c.early_len) == 0);
+	else if (opcode == OVPN_OP_HARD_RESET_SERVER_V2 && p->c.resend_wkc)
+		MUST(ovpn_reliable_push(&k->reliable, opcode, (const uint8_t *)"\0\1\0\2\0\1", 6) == 0);
+	else
+		MUST(ovpn_reliable_push(&k->reliable, opcode, NULL, 0) == 0);
 	k->ssl = SSL_new(p->ctx);
 	MUST(k->ssl);
 	SSL_set_bio(k->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
@@ -316,7 +321,7 @@ static struct peer_key *key_of(struct peer *p, uint8_t opcode, uint8_t id)
 		return p->primary;
 	if (p->lame && p->lame->id == id)
 		return p->lame;
-	if (!p->primary && opcode == OVPN_OP_HARD_RESET_CLIENT_V2) {
+	if (!p->primary && opcode == (p->c.wkc ? OVPN_OP_HARD_RESET_CLIENT_V3 : OVPN_OP_HARD_RESET_CLIENT_V2)) {
 		p->primary = key_new(p, 0, OVPN_OP_HARD_RESET_SERVER_V2);
 		return p->primary;
 	}
@@ -335,6 +340,24 @@ static struct ovpn_wrap *wrap_of(struct peer *p, uint8_t id)
 	return id && p->wrap_dyn ? p->wrap_dyn : p->wrap;
 }
 
+/* What a server without state can do: nothing before it has the key, and that comes with two packets only. */
+static bool take_wkc(struct peer *p, const uint8_t *wire, size_t *len)
+{
+	uint8_t opcode = ovpn_packet_opcode(wire[0]);
+	size_t n = secret_len(p->c.wkc);
+
+	if (!p->c.wkc || wire[0] & 7)
+		return true;
+	if (opcode != OVPN_OP_HARD_RESET_CLIENT_V3 && opcode != OVPN_OP_CONTROL_WKC_V1)
+		return !p->c.resend_wkc || p->knows_key;
+	if (*len < n || memcmp(wire + *len - n, secret_bytes(p->c.wkc), n) != 0)
+		return false;
+	*len -= n;
+	p->stats.n_wkc++;
+	p->knows_key |= opcode == OVPN_OP_CONTROL_WKC_V1;
+	return true;
+}
+
 void peer_in(struct peer *p, const uint8_t *wire, size_t len, usec_t now)
 {
 	uint8_t plain[2400];
@@ -347,7 +370,7 @@ void peer_in(struct peer *p, const uint8_t *wire, size_t len, usec_t now)
 		data_in(p, wire, len);
 		return;
 	}
-	n = ovpn_wrap_open(wrap_of(p, wire[0] & 7), wire, len, plain, sizeof(plain));
+	n = take_wkc(p, wire, &len) ? ovpn_wrap_open(wrap_of(p, wire[0] & 7), wire, len, plain, sizeof(plain)) : -1;
 	if (n < 0 || ovpn_packet_parse(plain, (size_t)n, &c) != VERDICT_OK) {
 		p->stats.n_dropped++;
 		return;
@@ -360,7 +383,7 @@ void peer_in(struct peer *p, const uint8_t *wire, size_t len, usec_t now)
 	if (c.opcode != OVPN_OP_ACK_V1)
 		(void)ovpn_reliable_receive(&k->reliable, c.msgid, c.opcode, c.payload, c.payload_len);
 	while (ovpn_reliable_deliver(&k->reliable, &m))
-		if (m.opcode == OVPN_OP_CONTROL_V1)
+		if (m.opcode == OVPN_OP_CONTROL_V1 || m.opcode == OVPN_OP_CONTROL_WKC_V1)
 			MUST(BIO_write(SSL_get_rbio(k->ssl), m.payload, (int)m.len) == (int)m.len);
 	run_tls(p, k, now);
 }

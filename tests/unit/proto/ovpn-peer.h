@@ -30,6 +30,10 @@ struct peer_config {
 	bool no_tls, no_exchange, no_push; /* gets stuck there */
 	bool push_unasked;
 	usec_t hand_window;
+	const struct secret *wkc;     /* tls-crypt-v2: expected behind the first packet; `wrap` is TLS_CRYPT then */
+	bool resend_wkc;              /* forgets the key, like a server with cookies, and says so */
+	const char *early;            /* bytes behind the hard reset in place of that, early_len of them */
+	size_t early_len;
 };
 
 struct peer;
@@ -58,6 +62,7 @@ struct peer_stats {
 	bool last_was_v2;
 	char occ[512], peer_info[1024], username[128], password[128];
 	bool auth_ok;
+	unsigned n_wkc;        /* packets with the wrapped key */
 };
 const struct peer_stats *peer_stats(const struct peer *p);
 

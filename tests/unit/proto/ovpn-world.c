@@ -62,6 +62,7 @@ void world_done(struct world *w)
 	secret_free(w->o->cert);
 	secret_free(w->o->key);
 	secret_free(w->o->static_key);
+	secret_free(w->o->wkc);
 	secret_free(w->username);
 	secret_free(w->password);
 	pki_done(&w->ca);

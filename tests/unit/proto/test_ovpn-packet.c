@@ -190,3 +190,36 @@ Test(ovpn_packet, client_accepts_only_what_servers_send)
 	cr_assert_str_eq(ovpn_opcode_to_string(0), "unknown");
 	cr_assert_str_eq(ovpn_opcode_to_string(200), "unknown");
 }
+
+Test(ovpn_packet, early_negotiation)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+		int r;
+		bool resend;
+	} rows[] = {
+		{ "", 0, 0, false },
+		{ "\0\1\0\2\0\1", 6, 0, true },
+		{ "\0\1\0\2\0\0", 6, 0, false },
+		{ "\0\1\0\2\1\0", 6, 0, false },		       /* another flag */
+		{ "\0\7\0\3abc\0\1\0\2\0\1", 13, 0, true },     /* an unknown type in front */
+		{ "\0\1\0\2\0\1\1\0\0\0", 10, 0, true },	       /* and behind, empty */
+		{ "\0\1\0\2\0", 5, -EBADMSG, false },	       /* cut in the value */
+		{ "\0\1\0", 3, -EBADMSG, false },		       /* in the length */
+		{ "\0", 1, -EBADMSG, false },
+		{ "\0\1\0\1\1", 5, -EBADMSG, false },	       /* flags of another size */
+		{ "\0\1\0\3\0\1\0", 7, -EBADMSG, false },
+		{ "\0\7\xff\xff", 4, -EBADMSG, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint8_t *copy = malloc(rows[i].len + 1);
+		bool resend = !rows[i].resend;
+
+		memcpy(copy, rows[i].bytes, rows[i].len);
+		cr_expect_eq(ovpn_packet_parse_early(copy, rows[i].len, &resend), rows[i].r, "row %zu", i);
+		cr_expect_eq(resend, rows[i].r ? true : rows[i].resend, "row %zu", i);
+		free(copy);
+	}
+}

@@ -469,6 +469,94 @@ Test(ovpn_session, keeps_control_packets_small)
 	cr_assert_eq(w.sim.n_settings, 1);
 }
 
+/* ---- tls-crypt-v2 ---- */
+
+static void give_wkc(size_t len)
+{
+	uint8_t bytes[1100];
+
+	memset(bytes, 0x77, sizeof(bytes));
+	world_set_wrap(&w, CONTROL_WRAP_TLS_CRYPT, KEY_DIRECTION_BOTH);
+	cr_assert_eq(secret_new_copy(&w.o->wkc, bytes, len), 0);
+	w.peer.wkc = w.o->wkc;
+}
+
+Test(ovpn_session, a_wrapped_key_follows_the_reset)
+{
+	uint8_t first[1300], again[1300];
+	size_t n;
+
+	give_wkc(299);
+	world_start(&w, 1);
+	n = w.sim.client->ops->next_wire(w.sim.client, first, w.sim.now);
+	cr_assert_eq(n, 14 + 40 + 299);
+	cr_assert_eq(first[0], OVPN_OP_HARD_RESET_CLIENT_V3 << 3);
+	cr_assert_arr_eq(first + 9, "\x0f\0\0\0", 4);
+	cr_assert_arr_eq(first + n - 299, secret_bytes(w.o->wkc), 299);
+	/* Repeated with the same session id, another packet id, and the wrapped key again. */
+	w.sim.now = w.sim.client->ops->deadline(w.sim.client);
+	w.sim.client->ops->tick(w.sim.client, w.sim.now);
+	cr_assert_eq(w.sim.client->ops->next_wire(w.sim.client, again, w.sim.now), n);
+	cr_assert_arr_eq(first, again, 9);
+	cr_assert_arr_eq(again + 9, "\x0f\0\0\1", 4);
+	cr_assert_arr_eq(again + n - 299, secret_bytes(w.o->wkc), 299);
+}
+
+Test(ovpn_session, connects_with_a_wrapped_key)
+{
+	/* Servers that keep it, servers that forget it; the shortest key and the longest. */
+	static const size_t lens[] = { 291, 1024 };
+
+	world_done(&w);
+	for (unsigned i = 0; i < 16; i++) {
+		world_init(&w);
+		give_wkc(lens[i / 2 % 2]);
+		w.peer.resend_wkc = i & 1;
+		w.peer.dyn = i & 4;
+		w.o->reneg_sec = 30 * USEC_PER_SEC;
+		world_start(&w, i);
+		w.sim.loss = w.sim.dup = i & 8 ? 25 : 0;
+		cr_assert(sim_run(&w.sim, 60 * USEC_PER_SEC, sim_is_up), "row %u: %s", i, w.sim.failed.text);
+		cr_assert_geq(peer_stats(w.sim.peer)->n_wkc, w.peer.resend_wkc ? 2 : 1);
+		w.sim.loss = w.sim.dup = 0;
+		(void)sim_run(&w.sim, 45 * USEC_PER_SEC, NULL);
+		cr_assert_geq(peer_stats(w.sim.peer)->n_rekeys, 1);
+		world_exchange(&w, 3, USEC_PER_SEC);
+		world_done(&w);
+	}
+	world_init(&w);
+	world_start(&w, 0); /* for drop() */
+}
+
+Test(ovpn_session, packets_with_a_wrapped_key_are_small)
+{
+	give_wkc(1024);
+	w.peer.resend_wkc = true;
+	world_start(&w, 1);
+	for (unsigned i = 0; i < 200 && !w.sim.n_settings; i++) {
+		(void)sim_run(&w.sim, USEC_PER_MSEC, NULL);
+		for (unsigned k = 0; k < SIM_QUEUE; k++)
+			cr_assert(w.sim.queue[k].to_client || !w.sim.queue[k].used || w.sim.queue[k].len <= 1250 - 28);
+	}
+	cr_assert_eq(w.sim.n_settings, 1);
+}
+
+Test(ovpn_session, a_damaged_early_negotiation_ends_it)
+{
+	give_wkc(299);
+	w.peer.early = "\0\1\0\2\0";
+	w.peer.early_len = 5;
+	world_fails(&w, FAIL_TLS, PROTO_ADVICE_RETRY, "makes no sense");
+}
+
+Test(ovpn_session, early_negotiation_is_nothing_to_other_keys)
+{
+	world_set_wrap(&w, CONTROL_WRAP_TLS_CRYPT, KEY_DIRECTION_BOTH);
+	w.peer.early = "\0\1\0\2\0";
+	w.peer.early_len = 5;
+	world_up(&w, 1);
+}
+
 Test(ovpn_session, names_its_states)
 {
 	for (unsigned i = 0; i < _OVPN_KEY_STATE_MAX; i++)

@@ -1,0 +1,107 @@
+#!/bin/bash
+# Every way to talk to a real openvpn server that its options choose: one row for each. A row connects, carries checksummed
+# data both ways across a renewal of the keys, full-size datagrams and names, and leaves.
+#
+#   tests/lab/t-interop.sh [ROW]...     only the rows whose names are given
+. "$(dirname "$(readlink -f "$0")")/lab.sh"
+lab_enter "$@"
+lab_pki || { diag "no PKI"; exit 1; }
+lab_up || { diag "the lab could not be built"; exit 1; }
+spawn inet "$LABBIN"/tcpkeep server 192.0.2.80:5001 >$WORK/keep-server.out 2>&1
+
+openvpn --genkey tls-crypt-v2-server $PKI/v2.server
+openvpn --tls-crypt-v2 $PKI/v2.server --genkey tls-crypt-v2-client $PKI/v2.client
+
+port=1200
+# server LINE...: a server with these lines besides the usual; its first output goes to $WORK/server.log.
+server() {
+  port=$((port + 1))
+  cat >$WORK/server.conf <<EOF
+port $port
+proto udp
+dev tunI
+dev-type tun
+mode server
+tls-server
+topology subnet
+server 10.44.0.0 255.255.255.0
+server-ipv6 2001:db8:feed:e::/64
+push "redirect-gateway def1 ipv6"
+push "dhcp-option DNS 192.0.2.53"
+dh none
+disable-dco
+verb 4
+keepalive 2 12
+reneg-sec 3
+duplicate-cn
+EOF
+  [[ " $* " == *" ca "* ]] || printf 'ca %s\n' $PKI/ca.crt >>$WORK/server.conf
+  [[ " $* " == *" cert "* ]] || printf 'cert %s\nkey %s\n' $PKI/server.crt $PKI/server.key >>$WORK/server.conf
+  printf '%s\n' "$@" >>$WORK/server.conf
+  : >$WORK/server.log
+  spawn vpn openvpn --config $WORK/server.conf --log $WORK/server.log --writepid $WORK/server.pid >/dev/null 2>&1
+  wait_for 8 grep -q 'Initialization Sequence Completed' $WORK/server.log ||
+    { diag "openvpn: $(tail -n 5 $WORK/server.log)"; return 1; }
+}
+server_end() {
+  kill -TERM "$(cat $WORK/server.pid)" 2>/dev/null
+  wait_for 5 sh -c "! kill -0 $(cat $WORK/server.pid)"
+}
+# client LINE...: the profile for that server, with these lines.
+client() {
+  {
+    printf 'client\ndev tun\nnobind\nremote vpn4.example.net %s udp\nremote-cert-tls server\n' "$port"
+    [[ " $* " == *"<ca>"* || " $* " == *peer-fingerprint* ]] || inline ca $PKI/ca.crt
+    [[ " $* " == *"<cert>"* || " $* " == *pkcs12* ]] || { inline cert $PKI/client.crt; inline key $PKI/client.key; }
+    printf '%s\n' "$@"
+  } >$WORK/interop.ovpn
+}
+
+full_size() { # datagrams as large as the device takes, from inside and echoed back
+  local n
+  n=$(inside bash -c 'exec 3<>/dev/udp/192.0.2.80/7; head -c 1200 /dev/zero >&3; head -c 1200 <&3 | wc -c')
+  [ "$n" = 1200 ]
+}
+wire_bytes() { in_ns vpn cat /sys/class/net/eth0/statistics/tx_bytes; }
+
+# row WHAT: the story of the server and the profile that are there.
+row() {
+  local what=$1 json
+  [ -s $WORK/server.pid ] || { ok "$what: server" false; return; }
+  lab_import interop home || { ok "$what: import" false; server_end; return; }
+  ok "$what: up" nsvpn up home --timeout 30
+  json=$(nsvpn status home --json)
+  [ -z "${cipher:-}" ] || is "$what: cipher" "$cipher" "$(jq -r '.tunnels[0].cipher' <<<"$json")"
+  is "$what: IPv4" 198.51.100.10 "$(inside curl -4 -s -m 5 http://web.example.net/)"
+  like "$what: IPv6" '^2001:db8:feed:e:' "$(inside curl -6 -s -m 5 http://web.example.net/)"
+  ok "$what: datagrams" full_size
+  ok "$what: checksummed data both ways, across a new key" \
+    host "$NSVPN" exec -t home "$LABBIN"/tcpkeep client 192.0.2.80:5001 --seconds 5 --bulk
+  ok "$what: keys were renewed" test "$(grep -c 'Outgoing Data Channel: Cipher' $WORK/server.log)" -ge 2
+  [ -z "${extra:-}" ] || $extra "$what"
+  ok "$what: down" nsvpn down home
+  ok "$what: the server saw it leave" wait_for 5 grep -qE 'remote-exit|exit message received' $WORK/server.log
+  server_end; [ -z "${NSVPN_KEEP:-}" ] || cp $WORK/server.log "$NSVPN_KEEP"
+  ok "$what: nothing is left" no_leftovers
+}
+wanted() { # NAME
+  local n
+  [ ${#only[@]} = 0 ] && return 0
+  for n in "${only[@]}"; do [ "$n" = "$1" ] && return 0; done
+  return 1
+}
+only=("$@")
+
+# ---- keys of the control channel ------------------------------------------------------------------------------------
+
+if wanted tls-crypt-v2; then
+  server "tls-crypt-v2 $PKI/v2.server force-cookie"
+  client "explicit-exit-notify 2" "$(inline tls-crypt-v2 $PKI/v2.client)"
+  row "tls-crypt-v2, with a cookie"
+fi
+if wanted tls-crypt-v2-stateful; then
+  server "tls-crypt-v2 $PKI/v2.server allow-noncookie"
+  client "explicit-exit-notify 2" "$(inline tls-crypt-v2 $PKI/v2.client)"
+  row "tls-crypt-v2, no cookie needed"
+fi
+tap_done
