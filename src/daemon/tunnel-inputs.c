@@ -22,8 +22,8 @@ void tunnel_forget_inputs(struct tunnel *t)
 static void forget_secrets(struct profile *p)
 {
 	struct ovpn_options *o = &p->ovpn;
-	struct secret **all[] = { &o->ca, &o->cert, &o->key, &o->extra_certs, &o->pkcs12, &o->key_password, &o->static_key, &o->wkc,
-				  &o->username, &o->password };
+	struct secret **all[] = { &o->ca, &o->cert, &o->key, &o->extra_certs, &o->pkcs12, &o->key_password, &o->static_key,
+				  &o->wkc, &o->username, &o->password };
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		*all[i] = secret_free(*all[i]);

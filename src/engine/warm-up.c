@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "crypto/aead.h"
+#include "crypto/etm.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "crypto/tls.h"
@@ -31,6 +32,14 @@ int engine_warm_up(void)
 
 		if (aead_new(&aead, aead_cipher_at(i), AEAD_SEAL, key, sizeof(key)) >= 0)
 			aead_free(aead);
+	}
+	for (size_t i = 0; etm_cipher_at(i); i++) {
+		const struct etm_params p = { .cipher = etm_cipher_at(i), .digest = hash_digest_find("sha1"),
+					      .direction = ETM_OPEN, .cipher_key = key, .hmac_key = key };
+		struct etm *etm = NULL;
+
+		if (etm_new(&etm, &p) >= 0)
+			etm_free(etm);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(digests); i++) {
 		const struct hash_digest *d = hash_digest_find(digests[i]);

@@ -1,14 +1,17 @@
 /*
  * Options about the data channel: ciphers, digest, compression framing, MTU.
  *
- * Theory. The list of ciphers that we offer holds the AEAD ciphers that we have, in the order of the file's
- * data-ciphers or of the default. `cipher` has the meaning it got with OpenVPN 2.4: a last resort for servers that do
- * not negotiate. Names of ciphers that we do not have (CBC above all, still the commonest word in providers' files) are
- * ignored with a note, because nearly every server of today negotiates an AEAD cipher whatever the file says.
+ * Theory. The list of ciphers that we offer holds the ones that we have, in the order of the file's data-ciphers or of
+ * the default, which is AEAD only. `cipher` has the meaning it got with OpenVPN 2.4: a last resort, for servers that do
+ * not negotiate; it stands last in the list. So AES-CBC, still the commonest word in providers' files, is used with the
+ * servers that have nothing better, under the digest of `auth`; without a digest that we have it is not offered. Ciphers
+ * that we do not have (64-bit blocks, which are unsafe, and rarities) are ignored with a note, because nearly every server
+ * of today negotiates an AEAD cipher whatever the file says.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/parse.h"
 #include "base/str.h"
@@ -23,9 +26,15 @@ static const struct {
 	{ "id-aes256-GCM", "AES-256-GCM" },
 	{ "AES-128-GCM", "AES-128-GCM" },
 	{ "id-aes128-GCM", "AES-128-GCM" },
+	{ "AES-192-GCM", "AES-192-GCM" },
+	{ "id-aes192-GCM", "AES-192-GCM" },
 	{ "CHACHA20-POLY1305", "CHACHA20-POLY1305" },
+	{ "AES-256-CBC", "AES-256-CBC" },
+	{ "AES-192-CBC", "AES-192-CBC" },
+	{ "AES-128-CBC", "AES-128-CBC" },
 };
 
+/* Without a name: known, and not had. */
 static const struct {
 	const char *word, *name;
 } digests[] = {
@@ -49,15 +58,15 @@ static const struct {
 	{ "RSA-SHA256", "sha256" },
 	{ "RSA-SHA384", "sha384" },
 	{ "RSA-SHA512", "sha512" },
-	{ "SHA512-256", "sha512-256" },
-	{ "SHA3-224", "sha3-224" },
-	{ "SHA3-256", "sha3-256" },
-	{ "SHA3-384", "sha3-384" },
-	{ "SHA3-512", "sha3-512" },
-	{ "BLAKE2b512", "blake2b512" },
-	{ "BLAKE2s256", "blake2s256" },
-	{ "MD5", "md5" },
-	{ "RIPEMD160", "ripemd160" },
+	{ "SHA512-256", NULL },
+	{ "SHA3-224", NULL },
+	{ "SHA3-256", NULL },
+	{ "SHA3-384", NULL },
+	{ "SHA3-512", NULL },
+	{ "BLAKE2b512", NULL },
+	{ "BLAKE2s256", NULL },
+	{ "MD5", NULL },
+	{ "RIPEMD160", NULL },
 };
 
 /* Canonical name of a cipher that we have, else NULL. */
@@ -69,7 +78,7 @@ static const char *find_cipher(const char *s)
 	return NULL;
 }
 
-/* The form of a cipher that OpenVPN knows and we have not: CBC and older modes, other key sizes, none. */
+/* The form of a cipher that OpenVPN knows and we have not: 64-bit blocks, other modes and families, none. */
 static bool is_other_cipher(const char *s)
 {
 	static const char *const suffix[] = {
@@ -82,7 +91,7 @@ static bool is_other_cipher(const char *s)
 	};
 	char name[32];
 
-	if (str_ieq(s, "none") || str_ieq(s, "id-aes192-GCM"))
+	if (str_ieq(s, "none"))
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(family); i++)
 		for (size_t k = 0; k < ARRAY_SIZE(suffix); k++) {
@@ -108,6 +117,16 @@ static int refuse_cipher(struct ovpn_parser *p, const char *s)
 	return ovpn_refuse(p, "unknown cipher '%s'; remove line %u", shown, p->item->line);
 }
 
+static bool has_small_blocks(const char *s)
+{
+	static const char *const family[] = { "BF-", "DES-", "DESX-", "CAST5-", "RC2-", "IDEA-" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(family); i++)
+		if (strncasecmp(s, family[i], strlen(family[i])) == 0)
+			return true;
+	return false;
+}
+
 /* 1: a cipher of ours in *ret; 0: another one, noted; or a refusal. */
 static int one_cipher(struct ovpn_parser *p, const char *s, const char **ret)
 {
@@ -121,8 +140,13 @@ static int one_cipher(struct ovpn_parser *p, const char *s, const char **ret)
 		return refuse_cipher(p, s);
 	if (str_ieq(s, "none"))
 		return ovpn_note(p, FATE_IGNORED, "nsvpn never sends data unencrypted; the server negotiates a cipher");
+	if (has_small_blocks(s))
+		return ovpn_note(p, FATE_IGNORED,
+				 "unsafe for what a tunnel carries (blocks of 64 bits, SWEET32); the server negotiates a better "
+				 "one, or ask the provider for AES-256-GCM if it does not connect");
 	return ovpn_note(p, FATE_IGNORED,
-			 "the server negotiates an AEAD cipher; ask the provider if it does not connect");
+			 "nsvpn has AES-GCM, ChaCha20-Poly1305 and AES-CBC; the server negotiates one of them, or ask the "
+			 "provider if it does not connect");
 }
 
 static int set_copy(char **dst, const char *s)
@@ -192,9 +216,10 @@ static int add_entry(struct ovpn_parser *p, char **list, const char *entry)
 	if (*entry == '?')
 		entry++;
 	if (str_ieq(entry, "DEFAULT")) {
-		for (size_t i = 0; i < ARRAY_SIZE(ciphers) && r == 0; i++)
-			if (str_eq(ciphers[i].word, ciphers[i].name))
-				r = list_append(list, ciphers[i].name);
+		static const char *const names[] = { "AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305" };
+
+		for (size_t i = 0; i < ARRAY_SIZE(names) && r == 0; i++)
+			r = list_append(list, names[i]);
 		return r;
 	}
 	name = find_cipher(entry);
@@ -203,7 +228,7 @@ static int add_entry(struct ovpn_parser *p, char **list, const char *entry)
 	shown = str_escape(entry, strlen(entry), 40);
 	if (!shown)
 		return -ENOMEM;
-	return ovpn_note(p, FATE_IGNORED, "'%s' is not offered: nsvpn has AES-GCM and ChaCha20-Poly1305", shown);
+	return ovpn_note(p, FATE_IGNORED, "'%s' is not offered: nsvpn has AES-GCM, ChaCha20-Poly1305 and AES-CBC", shown);
 }
 
 int ovpn_opt_data_ciphers(struct ovpn_parser *p, const struct ovpn_item *it)
@@ -235,13 +260,20 @@ int ovpn_opt_auth(struct ovpn_parser *p, const struct ovpn_item *it)
 
 	if (str_ieq(it->words[1], "none")) {
 		p->auth_none_line = it->line;
-		return ovpn_note(p, FATE_IGNORED, "the negotiated cipher authenticates the data itself");
+		return ovpn_note(p, FATE_IGNORED,
+				 "nothing travels unauthenticated: AEAD ciphers authenticate by themselves, AES-CBC is not "
+				 "offered");
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(digests); i++)
-		if (str_ieq(it->words[1], digests[i].word)) {
-			p->auth_none_line = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(digests); i++) {
+		if (!str_ieq(it->words[1], digests[i].word))
+			continue;
+		p->auth_none_line = digests[i].name ? 0 : it->line;
+		if (digests[i].name)
 			return set_copy(&p->o->auth, digests[i].name);
-		}
+		return ovpn_note(p, FATE_IGNORED, "%s; AEAD ciphers need none, AES-CBC is not offered",
+				 str_ieq(it->words[1], "MD5") ? "MD5 is unsafe and not used" :
+								"nsvpn has SHA1 and SHA2 only");
+	}
 	shown = str_escape(it->words[1], strlen(it->words[1]), 40);
 	if (!shown)
 		return -ENOMEM;
@@ -353,6 +385,41 @@ int ovpn_opt_mssfix(struct ovpn_parser *p, const struct ovpn_item *it)
 	return 0;
 }
 
+static bool is_cbc(const char *name)
+{
+	const char *dash = strrchr(name, '-');
+
+	return dash && str_eq(dash, "-CBC");
+}
+
+/* Without a digest there is nothing to authenticate CBC with. The options' own strings become shorter. */
+static int drop_cbc(struct ovpn_parser *p)
+{
+	struct ovpn_options *o = p->o;
+	_cleanup_(freep) char *copy = strdup(o->ciphers), *list = NULL;
+	char *save = NULL;
+	int r;
+
+	if (!copy)
+		return -ENOMEM;
+	for (char *s = strtok_r(copy, ":", &save); s; s = strtok_r(NULL, ":", &save)) {
+		r = is_cbc(s) ? 0 : list_append(&list, s);
+		if (r < 0)
+			return r;
+	}
+	if (!list)
+		return ovpn_refuse_at(p, p->auth_none_line, "auth",
+				      "AES-CBC, the only cipher of this profile, needs a digest; name the server's (SHA1, "
+				      "SHA256, SHA512), or add AES-256-GCM to data-ciphers");
+	free(o->ciphers);
+	o->ciphers = TAKE_PTR(list);
+	if (o->cipher_fallback && is_cbc(o->cipher_fallback)) {
+		free(o->cipher_fallback);
+		o->cipher_fallback = NULL;
+	}
+	return 0;
+}
+
 int ovpn_finish_data(struct ovpn_parser *p)
 {
 	struct ovpn_options *o = p->o;
@@ -375,8 +442,9 @@ int ovpn_finish_data(struct ovpn_parser *p)
 	}
 	o->cipher_fallback = p->cipher_fallback ? TAKE_PTR(p->cipher_fallback) : TAKE_PTR(p->cipher);
 	if (p->auth_none_line && o->wrap == CONTROL_WRAP_TLS_AUTH)
-		return ovpn_refuse_at(p, p->auth_none_line, "auth none",
-				      "tls-auth needs a digest; name the server's, or remove line %u",
+		return ovpn_refuse_at(p, p->auth_none_line, "auth",
+				      "tls-auth needs a digest that nsvpn has (SHA1, SHA224, SHA256, SHA384, SHA512); name the "
+				      "server's, or remove line %u",
 				      p->auth_none_line);
-	return 0;
+	return p->auth_none_line ? drop_cbc(p) : 0;
 }

@@ -38,7 +38,7 @@ static const struct ovpn_option table[] = {
 	IGN("allow-pull-fqdn", 0, "names in pushed routes are not looked up"),
 	IGN("allow-recursive-routing", 0, "the engine's own packets never enter the tunnel"),
 	HON("askpass", OPT_INLINE | OPT_FILE, 0, 1, ovpn_opt_askpass, "the password of the private key"),
-	HON("auth", 0, 1, 1, ovpn_opt_auth, "the digest of tls-auth packets"),
+	HON("auth", 0, 1, 1, ovpn_opt_auth, "the digest of tls-auth packets, and of data packets with AES-CBC"),
 	REF("auth-gen-token", 0, WHY_SERVER),
 	REF("auth-gen-token-secret", OPT_INLINE, WHY_SERVER),
 	FLAG("auth-nocache", auth_nocache, "the password is forgotten after the log-in"),

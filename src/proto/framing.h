@@ -35,7 +35,7 @@ int framing_init(struct framing_state *f, enum framing kind, bool decompress, si
 void framing_done(struct framing_state *f);
 
 /*
- * The framed form of a packet as pieces for aead_seal_parts(); they point into in and into static storage. Returns how
+ * The framed form of a packet as pieces for sealing; they point into in and into static storage. Returns how
  * many (1..3, also for an empty packet). Ping and OCC messages pass here like IP packets.
  */
 unsigned framing_parts(enum framing kind, const uint8_t *in, size_t len, struct span parts[FRAMING_PARTS_MAX]);

@@ -138,7 +138,8 @@ static void on_pushed(struct ovpn_client *c, usec_t now)
 		ovpn_client_fail(c, FAIL_INTERNAL, PROTO_ADVICE_RETRY, "the data keys could not be made");
 		return;
 	}
-	c->data_overhead = ovpn_mtu_overhead(c->push.peer_id != OVPN_PEER_ID_V1, c->push.framing);
+	c->overhead = ovpn_mtu_overhead(c->push.peer_id != OVPN_PEER_ID_V1, c->cipher, hash_digest_find(c->options->auth),
+					c->push.framing);
 	fit_path(c);
 	take_token(c, &c->push);
 	adopt_timers(c, now);
@@ -191,8 +192,8 @@ static void on_auth_failed(struct ovpn_client *c, const struct ovpn_message *m, 
 	if (str_has_prefix(m->text, "Data channel cipher negotiation failed")) {
 		/* Servers have no other message for it; the login was fine. */
 		ovpn_client_fail(c, FAIL_NEGOTIATION, ovpn_client_advice(c),
-				 "%s and this profile have no data cipher in common; nsvpn has AES-256-GCM, AES-192-GCM, AES-128-GCM and CHACHA20-POLY1305: add one to the server's `data-ciphers`",
-				 name);
+				 "%s and this profile have no data cipher in common; the profile offers %s: add one to the server's `data-ciphers`, or what that has to the profile's",
+				 name, c->options->ciphers);
 		return;
 	}
 	if (c->options->auth_retry == AUTH_RETRY_NOINTERACT)

@@ -83,7 +83,7 @@ static int make_announcement(struct ovpn_client *c, char **ret_error)
 	r = ovpn_peerinfo_ciphers(o->ciphers, ciphers, sizeof(ciphers));
 	if (r < 0)
 		return invalid(ret_error,
-			       "the profile offers no data cipher that nsvpn has (AES-256-GCM, AES-128-GCM, AES-192-GCM, CHACHA20-POLY1305); add one to `data-ciphers`");
+			       "the profile offers no data cipher that nsvpn has (AES-GCM, CHACHA20-POLY1305, AES-CBC); add one to `data-ciphers`");
 	colon = strchr(ciphers, ':');
 	if (colon)
 		*colon = 0;
@@ -150,6 +150,7 @@ int ovpn_client_new(struct proto **ret, const struct proto_params *params, char 
 	c->random = params->random ? params->random : default_random;
 	c->realtime = params->realtime ? params->realtime : default_realtime;
 	c->userdata = params->userdata;
+	c->overhead = ovpn_mtu_overhead(true, NULL, NULL, c->options->framing);
 	ovpn_push_init(&c->push, c->options);
 
 	r = make_tls(c, ret_error);

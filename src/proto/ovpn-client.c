@@ -265,7 +265,7 @@ struct ovpn_mtu ovpn_client_mtu(const struct ovpn_client *c)
 		.path_mtu = c->path_mtu,
 		.family = c->server.addr.family,
 		.transport = c->transport,
-		.overhead = c->data_overhead ? c->data_overhead : ovpn_mtu_overhead(true, c->options->framing),
+		.overhead = c->overhead,
 		.tun_mtu = c->settings.mtu ? c->settings.mtu : OVPN_CLIENT_TUN_MTU,
 	};
 }

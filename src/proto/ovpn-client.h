@@ -58,9 +58,9 @@ struct ovpn_client {
 	unsigned n_misframed;     /* authentic, and not a packet */
 
 	struct ovpn_push push;
-	const struct aead_cipher *cipher;
+	const struct ovpn_cipher *cipher;
 	struct settings settings;
-	uint32_t data_overhead;
+	struct ovpn_overhead overhead; /* of data packets, as far as it is known */
 
 	usec_t started, up_at;
 	usec_t push_since;        /* the control channel is up */

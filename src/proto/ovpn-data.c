@@ -1,12 +1,10 @@
 /* Sealing and opening of data packets; formats, counters and limits are explained in the header. */
-#include "proto/ovpn-data.h"
+#include "proto/ovpn-data-format.h"
 
-#include "base/bytes.h"
-
-#define PID_LEN 4
+#define PID_LEN OVPN_DATA_PID_LEN
 #define IMPLICIT_IV_LEN (AEAD_NONCE_LEN - PID_LEN)
-#define V1_HEAD_LEN 1
-#define V2_HEAD_LEN 4
+#define V1_HEAD_LEN OVPN_DATA_V1_HEAD_LEN
+#define V2_HEAD_LEN OVPN_DATA_V2_HEAD_LEN
 #define INNER_MAX 65535
 #define BLOCK_LEN 16
 #define OCC_OP_EXIT 6
@@ -20,17 +18,20 @@ const uint8_t ovpn_occ_exit[17] = {
 };
 #define OCC_MAGIC_LEN (sizeof(ovpn_occ_exit) - 1)
 
-static void put_be32(uint8_t *p, uint32_t v)
+static int init_aead(struct ovpn_data *d, const struct ovpn_data_params *p, unsigned out, unsigned in)
 {
-	p[0] = (uint8_t)(v >> 24);
-	p[1] = (uint8_t)(v >> 16);
-	p[2] = (uint8_t)(v >> 8);
-	p[3] = (uint8_t)v;
-}
+	int r;
 
-static uint32_t get_be32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+	r = aead_new(&d->seal, p->cipher->aead, AEAD_SEAL, ovpn_keys_cipher(p->keys, out), OVPN_KEY_PART_LEN);
+	if (r < 0)
+		return r;
+	r = aead_new(&d->open, p->cipher->aead, AEAD_OPEN, ovpn_keys_cipher(p->keys, in), OVPN_KEY_PART_LEN);
+	if (r < 0)
+		return r;
+	memcpy(d->seal_nonce + PID_LEN, ovpn_keys_hmac(p->keys, out), IMPLICIT_IV_LEN);
+	memcpy(d->open_nonce + PID_LEN, ovpn_keys_hmac(p->keys, in), IMPLICIT_IV_LEN);
+	d->limit = p->cipher->aead->is_gcm ? OVPN_DATA_GCM_LIMIT : 0;
+	return 0;
 }
 
 int ovpn_data_new(struct ovpn_data **ret, const struct ovpn_data_params *p)
@@ -51,21 +52,15 @@ int ovpn_data_new(struct ovpn_data **ret, const struct ovpn_data_params *p)
 	r = replay_init(&d->replay, p->replay_window);
 	if (r < 0)
 		return r;
-	r = aead_new(&d->seal, p->cipher, AEAD_SEAL, ovpn_keys_cipher(p->keys, out), OVPN_KEY_PART_LEN);
+	r = p->cipher->aead ? init_aead(d, p, out, in) : ovpn_data_etm_init(d, p, out, in);
 	if (r < 0)
 		return r;
-	r = aead_new(&d->open, p->cipher, AEAD_OPEN, ovpn_keys_cipher(p->keys, in), OVPN_KEY_PART_LEN);
-	if (r < 0)
-		return r;
-	memcpy(d->seal_nonce + PID_LEN, ovpn_keys_hmac(p->keys, out), IMPLICIT_IV_LEN);
-	memcpy(d->open_nonce + PID_LEN, ovpn_keys_hmac(p->keys, in), IMPLICIT_IV_LEN);
 	d->framing = p->framing;
 	d->key_id = p->key_id;
 	d->peer_id = p->peer_id;
 	d->head_len = v2 ? V2_HEAD_LEN : V1_HEAD_LEN;
-	put_be32(d->head, (uint32_t)(v2 ? OVPN_OP_DATA_V2 : OVPN_OP_DATA_V1) << 27 | (uint32_t)p->key_id << 24 |
+	ovpn_data_put_be32(d->head, (uint32_t)(v2 ? OVPN_OP_DATA_V2 : OVPN_OP_DATA_V1) << 27 | (uint32_t)p->key_id << 24 |
 				  (v2 ? p->peer_id : 0));
-	d->limit = p->cipher->is_gcm ? OVPN_DATA_GCM_LIMIT : 0;
 	*ret = TAKE_PTR(d);
 	return 0;
 }
@@ -76,6 +71,8 @@ struct ovpn_data *ovpn_data_free(struct ovpn_data *d)
 		return NULL;
 	aead_free(d->seal);
 	aead_free(d->open);
+	etm_free(d->etm_seal);
+	etm_free(d->etm_open);
 	replay_done(&d->replay);
 	secret_wipe(d, sizeof(*d)); /* the implicit ivs */
 	free(d);
@@ -94,6 +91,8 @@ ssize_t ovpn_data_seal(struct ovpn_data *d, const uint8_t *inner, size_t len, ui
 		return -VERDICT_DROP_MALFORMED;
 	if (ovpn_data_is_exhausted(d))
 		return -VERDICT_DROP_EXHAUSTED;
+	if (__builtin_expect(!d->seal, 0))
+		return ovpn_data_etm_seal(d, inner, len, out);
 	n_parts = framing_parts(d->framing->kind, inner, len, parts);
 	for (unsigned i = 0; i < n_parts; i++)
 		text_len += parts[i].len;
@@ -101,7 +100,7 @@ ssize_t ovpn_data_seal(struct ovpn_data *d, const uint8_t *inner, size_t len, ui
 	d->pid++;
 	d->seal_blocks += (text_len + BLOCK_LEN - 1) / BLOCK_LEN + 1;
 	memcpy(out, d->head, d->head_len);
-	put_be32(pid, d->pid);
+	ovpn_data_put_be32(pid, d->pid);
 	memcpy(d->seal_nonce, pid, PID_LEN);
 	if (aead_seal_parts(d->seal, d->seal_nonce, ad, (size_t)(tag - ad), parts, n_parts, text, tag) < 0)
 		return -VERDICT_DROP_AUTH;
@@ -135,13 +134,19 @@ static ssize_t classify(const uint8_t *out, size_t len, enum ovpn_inner *ret_kin
 	return -VERDICT_DROP_FRAMING;
 }
 
+ssize_t ovpn_data_finish(struct ovpn_data *d, uint8_t *out, size_t text_len, size_t room, enum ovpn_inner *ret_kind)
+{
+	ssize_t n = framing_strip(d->framing, out, text_len, room);
+
+	return n < 0 ? n : classify(out, (size_t)n, ret_kind);
+}
+
 ssize_t ovpn_data_open(struct ovpn_data *d, const uint8_t *wire, size_t len, uint8_t *out, size_t room,
 		       enum ovpn_inner *ret_kind)
 {
 	size_t lead = framing_lead(d->framing->kind), head_len, text_len;
 	const uint8_t *pid, *tag, *ad;
 	uint32_t id;
-	ssize_t n;
 
 	if (!len)
 		return -VERDICT_DROP_SHORT;
@@ -152,6 +157,8 @@ ssize_t ovpn_data_open(struct ovpn_data *d, const uint8_t *wire, size_t len, uin
 	 * choose; V2 authenticates it and nothing here depends on it.
 	 */
 	head_len = ovpn_packet_opcode(wire[0]) == OVPN_OP_DATA_V2 ? V2_HEAD_LEN : V1_HEAD_LEN;
+	if (__builtin_expect(!d->open, 0))
+		return ovpn_data_etm_open(d, wire, len, head_len, out, room, ret_kind);
 	if (len < head_len + PID_LEN + AEAD_TAG_LEN)
 		return -VERDICT_DROP_SHORT;
 	text_len = len - head_len - PID_LEN - AEAD_TAG_LEN;
@@ -160,7 +167,7 @@ ssize_t ovpn_data_open(struct ovpn_data *d, const uint8_t *wire, size_t len, uin
 	pid = wire + head_len;
 	tag = pid + PID_LEN;
 	ad = head_len == V2_HEAD_LEN ? wire : pid;
-	id = get_be32(pid);
+	id = ovpn_data_get_be32(pid);
 	if (!replay_check(&d->replay, id))
 		return -VERDICT_DROP_REPLAY;
 	if (d->n_forged >= OVPN_DATA_FORGED_LIMIT)
@@ -173,6 +180,5 @@ ssize_t ovpn_data_open(struct ovpn_data *d, const uint8_t *wire, size_t len, uin
 	replay_commit(&d->replay, id);
 	d->n_opened++;
 	d->bytes_opened += text_len;
-	n = framing_strip(d->framing, out, text_len, room);
-	return n < 0 ? n : classify(out, (size_t)n, ret_kind);
+	return ovpn_data_finish(d, out, text_len, room, ret_kind);
 }

@@ -1,14 +1,18 @@
 /*
- * The data channel: sealing and opening packets with one key, DATA_V1 and DATA_V2 with AEAD and 32-bit packet ids.
+ * The data channel: sealing and opening packets with one key, DATA_V1 and DATA_V2 with 32-bit packet ids.
  *
+ * AEAD (ovpn-data.c)
  *   DATA_V2  op(1) peer_id(3) pid(4) tag(16) ciphertext   associated data: op peer_id pid
  *   DATA_V1  op(1) pid(4) tag(16) ciphertext              associated data: pid
  *   nonce    pid(4) | first 8 bytes of the direction's hmac key
+ * CBC and HMAC (ovpn-data-etm.c)
+ *   either   op(1) [peer_id(3)] hmac(N) iv(16) ciphertext of pid(4) and packet; op and peer id are not authenticated
  *
  * Theory. A key may seal each pid once: the counter begins at 1, wants a new key from 0xFF000000 on and stops for good
  * before it would wrap. AES-GCM may process 2^36 blocks and packets per key; at 7/8 of that the key wants to be
  * replaced, at the limit it stops. Forged packets are counted and limited too. The replay window moves only after
- * the tag was verified. Per packet: one nonce, one pass of the cipher, one window check; no allocation, no clock.
+ * the tag was verified. Per packet: one nonce, one pass of the cipher, one window check; no allocation, no clock. The
+ * formats share all of it but the sealing itself; AEAD is the one that is asked for first.
  *
  * Which key opens a packet is the session's decision, by the key id in the first byte.
  */
@@ -16,9 +20,9 @@
 
 #include <sys/types.h>
 
-#include "crypto/aead.h"
 #include "crypto/replay.h"
 #include "proto/framing.h"
+#include "proto/ovpn-cipher.h"
 #include "proto/ovpn-keys.h"
 
 #define OVPN_PEER_ID_V1 UINT32_MAX          /* no peer id was pushed: send DATA_V1 */
@@ -26,7 +30,9 @@
 #define OVPN_DATA_PID_LAST 0xFFFFFFFFu
 #define OVPN_DATA_GCM_LIMIT ((1ULL << 36) - 1)
 #define OVPN_DATA_FORGED_LIMIT (1ULL << 36)
-#define OVPN_DATA_OVERHEAD_MAX (8 + AEAD_TAG_LEN + FRAMING_GROWTH_MAX)
+#define OVPN_DATA_OVERHEAD_MAX (8 + ETM_OVERHEAD_MAX + FRAMING_GROWTH_MAX)
+#define OVPN_DATA_LEAD_MAX (4 + FRAMING_LEAD_MAX) /* bytes in front of an opened packet that opening may write */
+static_assert(OVPN_DATA_LEAD_MAX <= PROTO_HEADROOM && OVPN_DATA_OVERHEAD_MAX <= PROTO_OVERHEAD_MAX, "room of callers");
 
 extern const uint8_t ovpn_ping_magic[16];
 /* The OCC message that says goodbye (op 6): seal it like a packet. */
@@ -41,7 +47,8 @@ enum ovpn_inner {
 };
 
 struct ovpn_data_params {
-	const struct aead_cipher *cipher;
+	const struct ovpn_cipher *cipher;
+	const struct hash_digest *digest; /* of `auth`; CBC only */
 	const uint8_t *keys;            /* OVPN_KEY_BLOCK_LEN, not kept */
 	bool server;                    /* play the server (tests, simulations) */
 	uint8_t key_id;
@@ -53,7 +60,7 @@ struct ovpn_data_params {
 /* Read the fields freely; only ovpn-data.c writes them (tests put counters near their limits). */
 struct ovpn_data {
 	/* first what every packet touches */
-	struct aead *seal;
+	struct aead *seal; /* NULL: another format */
 	struct aead *open;
 	struct framing_state *framing;
 	uint32_t pid;                    /* last one used for sending */
@@ -64,12 +71,14 @@ struct ovpn_data {
 	uint8_t open_nonce[AEAD_NONCE_LEN];
 	struct replay replay;
 	/* usage */
-	uint64_t limit;                  /* of seal_blocks; 0: none (ChaCha20-Poly1305) */
+	uint64_t limit;                  /* of seal_blocks; 0: none (but for AES-GCM) */
 	uint64_t seal_blocks;            /* 16-byte blocks and packets sealed */
 	uint64_t n_sealed, n_opened;     /* packets */
 	uint64_t bytes_sealed, bytes_opened; /* plaintext, framing included */
 	uint64_t n_forged;               /* authentication failures */
 	uint32_t peer_id;
+	/* CBC and HMAC */
+	struct etm *etm_seal, *etm_open;
 };
 
 /* 0, -EINVAL, -ENOMEM, -EOPNOTSUPP. */
@@ -98,7 +107,7 @@ ssize_t ovpn_data_seal(struct ovpn_data *d, const uint8_t *inner, size_t len, ui
  * the result is the length of what begins at out, else 0. < 0: -enum verdict; DROP_FRAMING covers content that is
  * neither IP nor a known message (the sign of a framing mismatch). The packet's key id is not compared with the key's.
  *
- * out does not overlap wire; FRAMING_LEAD_MAX bytes before it may be overwritten, and at least len bytes at it, after
+ * out does not overlap wire; OVPN_DATA_LEAD_MAX bytes before it may be overwritten, and at least len bytes at it, after
  * failures too. room: bytes at out, at least len; more is needed only for decompression (up to framing's inner_max).
  */
 ssize_t ovpn_data_open(struct ovpn_data *d, const uint8_t *wire, size_t len, uint8_t *out, size_t room,

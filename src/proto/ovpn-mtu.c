@@ -7,16 +7,38 @@
  */
 #include "proto/ovpn-mtu.h"
 
-#include "crypto/aead.h"
-
 #define MSSFIX_DEFAULT 1492
 #define TCP_PREFIX_LEN 2
+#define PID_LEN 4
 #define INNER_MIN 68 /* RFC 791: what any IPv4 hop must forward */
 
-uint32_t ovpn_mtu_overhead(bool data_v2, enum framing framing)
+struct ovpn_overhead ovpn_mtu_overhead(bool data_v2, const struct ovpn_cipher *cipher, const struct hash_digest *digest,
+				       enum framing framing)
 {
-	/* op byte, with V2 the peer id; packet id; tag. STUB_V2 adds its two bytes only to packets that are not IP. */
-	return (data_v2 ? 4 : 1) + 4 + AEAD_TAG_LEN + (framing == FRAMING_LZO || framing == FRAMING_SWAP ? 1 : 0);
+	/* op byte, with V2 the peer id. STUB_V2 adds its two bytes only to packets that are not IP. */
+	struct ovpn_overhead o = {
+		.outside = data_v2 ? 4 : 1,
+		.inside = framing == FRAMING_LZO || framing == FRAMING_SWAP ? 1 : 0,
+		.block = 1,
+	};
+
+	if (cipher && cipher->etm) {
+		o.outside += (digest ? digest->len : HASH_MAX) + ETM_IV_LEN;
+		o.inside += PID_LEN + 1;
+		o.block = ETM_BLOCK_LEN;
+	} else {
+		o.outside += PID_LEN + AEAD_TAG_LEN;
+	}
+	return o;
+}
+
+/* The largest inner packet in a datagram of n bytes. */
+static int64_t inner_of(const struct ovpn_overhead *o, int64_t n)
+{
+	n -= o->outside;
+	if (o->block > 1 && n > 0)
+		n -= n % o->block;
+	return n - o->inside;
 }
 
 static uint32_t outer_headers(const struct ovpn_mtu *m)
@@ -38,7 +60,7 @@ uint32_t ovpn_mtu_inner_max(const struct ovpn_mtu *m)
 {
 	uint32_t path = m->path_mtu ? m->path_mtu : OVPN_MTU_PATH_DEFAULT;
 
-	return clamp((int64_t)path - outer_headers(m) - m->overhead, m->tun_mtu);
+	return clamp(inner_of(&m->overhead, (int64_t)path - outer_headers(m)), m->tun_mtu);
 }
 
 uint32_t ovpn_mtu_mss_packet_max(const struct ovpn_mtu *m, const struct ovpn_options *o)
@@ -48,10 +70,10 @@ uint32_t ovpn_mtu_mss_packet_max(const struct ovpn_mtu *m, const struct ovpn_opt
 	if (n == 0)
 		return 0;
 	if (n < 0)
-		n = (int64_t)MSSFIX_DEFAULT - outer_headers(m) - m->overhead;
+		n = inner_of(&m->overhead, (int64_t)MSSFIX_DEFAULT - outer_headers(m));
 	else if (o->mssfix_mode == MSSFIX_MTU)
-		n -= outer_headers(m) + m->overhead;
+		n = inner_of(&m->overhead, n - outer_headers(m));
 	else if (o->mssfix_mode == MSSFIX_DATAGRAM)
-		n -= m->overhead + (m->transport == TRANSPORT_TCP ? TCP_PREFIX_LEN : 0);
+		n = inner_of(&m->overhead, n - (m->transport == TRANSPORT_TCP ? TCP_PREFIX_LEN : 0));
 	return clamp(n, ovpn_mtu_inner_max(m));
 }

@@ -31,12 +31,12 @@ static bool next_cipher(const char **list, char *buf, size_t cap)
 	return false;
 }
 
-static bool offers(const char *list, const struct aead_cipher *cipher)
+static bool offers(const char *list, const struct ovpn_cipher *cipher)
 {
 	char name[64];
 
 	while (next_cipher(&list, name, sizeof(name)))
-		if (aead_cipher_find(name) == cipher)
+		if (ovpn_cipher_find(name) == cipher)
 			return true;
 	return false;
 }
@@ -47,7 +47,7 @@ int ovpn_peerinfo_ciphers(const char *list, char *buf, size_t cap)
 	struct writer w = writer_init(out, sizeof(out) - 1);
 
 	while (list && next_cipher(&list, name, sizeof(name))) {
-		const struct aead_cipher *c = aead_cipher_find(name);
+		const struct ovpn_cipher *c = ovpn_cipher_find(name);
 
 		out[w.len] = 0;
 		if (!c || offers(out, c))
@@ -103,7 +103,7 @@ int ovpn_peerinfo_format(const struct ovpn_options *o, uint32_t mtu, char *buf, 
 	add_line(&w, "IV_VER=nsvpn-%s\nIV_PLAT=linux\nIV_TCPNL=1\n", NSVPN_VERSION);
 	add_line(&w, "IV_MTU=%u\n", mtu);
 	/* 2.4 servers take this as "has both", without reading IV_CIPHERS. */
-	if (offers(ciphers, aead_cipher_find("AES-128-GCM")) && offers(ciphers, aead_cipher_find("AES-256-GCM")))
+	if (offers(ciphers, ovpn_cipher_find("AES-128-GCM")) && offers(ciphers, ovpn_cipher_find("AES-256-GCM")))
 		add_line(&w, "IV_NCP=2\n");
 	add_line(&w, "IV_CIPHERS=%s\n", ciphers);
 	add_line(&w, "IV_PROTO=%u\n", OVPN_IV_PROTO);
@@ -123,10 +123,10 @@ static int select_error(char **ret_error, char *text)
 	return -ENOENT;
 }
 
-static int select_pushed(const struct ovpn_options *o, const char *pushed, const struct aead_cipher **ret,
+static int select_pushed(const struct ovpn_options *o, const char *pushed, const struct ovpn_cipher **ret,
 			 char **ret_error)
 {
-	const struct aead_cipher *c = aead_cipher_find(pushed);
+	const struct ovpn_cipher *c = ovpn_cipher_find(pushed);
 	_cleanup_(freep) char *name = NULL;
 
 	if (c && offers(o->ciphers, c)) {
@@ -143,16 +143,16 @@ static int select_pushed(const struct ovpn_options *o, const char *pushed, const
 }
 
 int ovpn_peerinfo_select_cipher(const struct ovpn_options *o, const char *pushed, const char *occ,
-				const struct aead_cipher **ret, char **ret_error)
+				const struct ovpn_cipher **ret, char **ret_error)
 {
-	const struct aead_cipher *c = NULL;
+	const struct ovpn_cipher *c = NULL;
 	_cleanup_(freep) char *shown = NULL;
 	char name[64];
 
 	if (pushed[0])
 		return select_pushed(o, pushed, ret, ret_error);
 	if (ovpn_occ_get(occ, "cipher", name, sizeof(name)) == 0) {
-		c = aead_cipher_find(name);
+		c = ovpn_cipher_find(name);
 		if (c && offers(o->ciphers, c)) {
 			*ret = c;
 			return 0;
@@ -161,10 +161,10 @@ int ovpn_peerinfo_select_cipher(const struct ovpn_options *o, const char *pushed
 		if (!shown)
 			return -ENOMEM;
 		return select_error(ret_error,
-				    str_format("the server uses the data cipher %s without negotiation, and nsvpn cannot: it has AES-256-GCM, AES-128-GCM and CHACHA20-POLY1305; change the server's `data-ciphers`",
+				    str_format("the server uses the data cipher %s without negotiation, which this profile does not allow; if it is AES-128-, AES-192- or AES-256-CBC, add it to `data-ciphers`, otherwise change the server's `data-ciphers`",
 					       shown));
 	}
-	c = o->cipher_fallback ? aead_cipher_find(o->cipher_fallback) : NULL;
+	c = o->cipher_fallback ? ovpn_cipher_find(o->cipher_fallback) : NULL;
 	if (c) {
 		*ret = c;
 		return 0;

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "crypto/aead.h"
+#include "proto/ovpn-cipher.h"
 #include "profile/profile.h"
 
 /* Bits of IV_PROTO: promises that a server may rely on. */
@@ -39,4 +39,4 @@ int ovpn_peerinfo_format(const struct ovpn_options *o, uint32_t mtu, char *buf, 
  * a server that names none gets data-ciphers-fallback. 0; -ENOENT with a malloc'ed sentence; -ENOMEM.
  */
 int ovpn_peerinfo_select_cipher(const struct ovpn_options *o, const char *pushed, const char *occ,
-				const struct aead_cipher **ret, char **ret_error);
+				const struct ovpn_cipher **ret, char **ret_error);

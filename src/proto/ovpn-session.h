@@ -70,7 +70,7 @@ struct ovpn_session_params {
 
 /* How data keys are made, once the server has said so. */
 struct ovpn_session_data {
-	const struct aead_cipher *cipher;
+	const struct ovpn_cipher *cipher;
 	uint32_t peer_id;
 	bool ekm, dyn_tls_crypt;
 	struct framing_state *framing; /* borrowed */

@@ -2,7 +2,7 @@
  * Data packets: opening what comes from the network, and taking the framing off what a peer with the right key may
  * have put inside, the LZO decompressor included.
  *
- * First byte: framing in bits 0-1, decompression in bit 2, cipher in bits 3-4, format in bit 5. Second byte: how much
+ * First byte: framing in bits 0-1, decompression in bit 2, cipher in bits 3-4, format in bit 5, CBC in place of AEAD in bit 6. Second byte: how much
  * more room than the datagram the output has.
  */
 #include <stdlib.h>
@@ -28,14 +28,17 @@ struct pair {
 /* Made once for each selector: the handshake is not what is fuzzed. */
 static struct pair *pair_of(uint8_t selector)
 {
-	static struct pair pairs[64];
+	static struct pair pairs[128];
 	static uint8_t keys[OVPN_KEY_BLOCK_LEN];
-	struct pair *p = &pairs[selector % 64];
-	struct ovpn_data_params params = { .cipher = aead_cipher_at(selector >> 3 & 3), .keys = keys,
+	struct pair *p = &pairs[selector % 128];
+	struct ovpn_data_params params = { .cipher = ovpn_cipher_at((selector >> 3 & 3) + (selector & 64 ? 4 : 0)),
+					   .digest = hash_digest_find("sha256"), .keys = keys,
 					   .peer_id = selector & 32 ? OVPN_PEER_ID_V1 : 7, .replay_window = 64 };
 
 	if (p->us)
 		return p;
+	if (!params.cipher)
+		params.cipher = ovpn_cipher_at(4);
 	require(framing_init(&p->framing, (enum framing)(selector & 3), selector & 4, INNER_MAX) == 0);
 	require(framing_init(&p->plain, FRAMING_NONE, false, INNER_MAX) == 0);
 	params.framing = &p->framing;
@@ -53,7 +56,7 @@ static struct pair *pair_of(uint8_t selector)
 static ssize_t open_exact(struct ovpn_data *d, const uint8_t *wire, size_t len, size_t more, enum ovpn_inner *kind,
 			  uint8_t **ret)
 {
-	size_t room = FRAMING_LEAD_MAX + len + more, border = d->framing->decompress ? 64 : 0;
+	size_t room = OVPN_DATA_LEAD_MAX + len + more, border = d->framing->decompress ? 64 : 0;
 	uint8_t *area = malloc(room + border), *copy = malloc(len ? len : 1);
 	ssize_t n;
 
@@ -61,7 +64,7 @@ static ssize_t open_exact(struct ovpn_data *d, const uint8_t *wire, size_t len, 
 	memset(area + room, 0xcc, border);
 	if (len)
 		memcpy(copy, wire, len);
-	n = ovpn_data_open(d, copy, len, area + FRAMING_LEAD_MAX, len + more, kind);
+	n = ovpn_data_open(d, copy, len, area + OVPN_DATA_LEAD_MAX, len + more, kind);
 	require(n <= (ssize_t)(len + more) && n > -_VERDICT_MAX);
 	for (size_t i = 0; i < border; i++)
 		require(area[room + i] == 0xcc);
@@ -99,11 +102,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	n = ovpn_data_seal(p->peer, data + 2, len, wire);
 	if (n > 0) {
 		got = open_exact(p->us, wire, (size_t)n, more, &kind, &inner);
-		require(got <= 0 || ((size_t)got == len && memcmp(inner + FRAMING_LEAD_MAX, data + 2, len) == 0));
+		require(got <= 0 || ((size_t)got == len && memcmp(inner + OVPN_DATA_LEAD_MAX, data + 2, len) == 0));
 		free(inner);
 	}
 	p->peer->framing = &p->plain;
-	/* the counters of 64 pairs must outlast any run */
+	/* the counters of 128 pairs must outlast any run */
 	if (ovpn_data_wants_rekey(p->peer)) {
 		p->us = ovpn_data_free(p->us);
 		p->peer = ovpn_data_free(p->peer);

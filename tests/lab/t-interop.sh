@@ -104,4 +104,26 @@ if wanted tls-crypt-v2-stateful; then
   client "explicit-exit-notify 2" "$(inline tls-crypt-v2 $PKI/v2.client)"
   row "tls-crypt-v2, no cookie needed"
 fi
+
+# ---- ciphers --------------------------------------------------------------------------------------------------------
+
+# Each is the only one that the server has; the profile names it as old files do, or in its list.
+for c in AES-128-CBC:SHA1 AES-192-CBC:SHA384 AES-256-CBC:SHA256 AES-256-CBC:SHA512; do
+  wanted "$c" || continue
+  server "data-ciphers ${c%%:*}" "auth ${c#*:}" "tls-auth $PKI/ta.key 0"
+  client "cipher ${c%%:*}" "auth ${c#*:}" "key-direction 1" "$(inline tls-auth $PKI/ta.key)" "explicit-exit-notify 1"
+  cipher=${c%%:*} row "${c%%:*} and ${c#*:}"
+done
+for c in AES-192-GCM AES-128-GCM CHACHA20-POLY1305; do
+  wanted "$c" || continue
+  server "data-ciphers $c" "tls-crypt $PKI/ta.key"
+  client "data-ciphers $c:AES-128-CBC" "$(inline tls-crypt $PKI/ta.key)" "explicit-exit-notify 1"
+  cipher=$c row "$c"
+done
+if wanted no-negotiation; then
+  # Like a server of before 2.4: what it uses is known from its options string alone.
+  server "data-ciphers AES-256-CBC" "data-ciphers-fallback AES-256-CBC" "auth SHA256"
+  client "cipher AES-256-CBC" "auth SHA256" "explicit-exit-notify 1" 'pull-filter ignore "cipher "'
+  cipher=AES-256-CBC row "AES-256-CBC without negotiation"
+fi
 tap_done

@@ -107,8 +107,9 @@ Test(profile_ovpn, reads_a_provider_file_with_old_ciphers_and_many_servers)
 	cr_assert_eq(d.p->remotes[2].port, 1198); /* a later `port` counts for servers without one */
 	cr_assert(o->remote_random);
 	cr_assert_str_eq(o->auth, "sha512");
-	cr_assert_null(o->cipher_fallback);
-	cr_assert_eq(parsed_note(&d, 13)->fate, FATE_IGNORED);
+	cr_assert_str_eq(o->cipher_fallback, "AES-256-CBC");
+	cr_assert_str_eq(o->ciphers, "AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305:AES-256-CBC");
+	cr_assert_eq(parsed_note(&d, 13)->fate, FATE_HONOURED);
 	cr_assert_str_eq(secret_string(o->username), "bob");
 	cr_assert_str_eq(secret_string(o->password), "secret word");
 	cr_assert_str_eq(o->auth_file, "login.txt");
@@ -237,10 +238,12 @@ static const struct bad bads[] = {
 	{ "<connection>\nremote a\nremote b\n</connection>\n", { "second `remote`" } },
 	{ "<connection>\nclient\nremote b\n</connection>\n", { "not allowed inside <connection>", "line 1" } },
 	{ "cipher AES-256-GCN\n", { "unknown cipher 'AES-256-GCN'", "did you mean 'AES-256-GCM'?" } },
-	{ "data-ciphers AES-256-CBC:BF-CBC\n", { "none of these ciphers" } },
+	{ "data-ciphers CAST5-CBC:BF-CBC\n", { "none of these ciphers" } },
 	{ "data-ciphers \"\"\n", { "none of these ciphers" } },
 	{ "auth MD99\n", { "unknown digest 'MD99'" } },
 	{ "client\nremote a\nauth none\n<tls-auth>\n" SAMPLE_KEY "</tls-auth>\n", { "tls-auth needs a digest" } },
+	{ "client\nremote a\nauth MD5\n<tls-auth>\n" SAMPLE_KEY "</tls-auth>\n", { "tls-auth needs a digest" } },
+	{ "client\nremote a\nauth none\ndata-ciphers AES-128-CBC\n", { "needs a digest" } },
 	{ "compress zip\n", { "unknown algorithm" } },
 	{ "comp-lzo maybe\n", { "yes, no or adaptive" } },
 	{ "tun-mtu 100\n", { "576" } },
@@ -373,15 +376,19 @@ static const struct {
 	{ "cipher AES-128-GCM", FATE_HONOURED },
 	{ "cipher bf-cbc", FATE_IGNORED },
 	{ "cipher none", FATE_IGNORED },
-	{ "cipher AES-192-GCM", FATE_IGNORED },
+	{ "cipher AES-192-GCM", FATE_HONOURED },
+	{ "cipher AES-192-CBC", FATE_HONOURED },
+	{ "cipher AES-256-CFB", FATE_IGNORED },
 	{ "cipher DES-EDE3-CBC", FATE_IGNORED },
 	{ "data-ciphers AES-256-GCM:?CAMELLIA-256-CBC:Foo", FATE_HONOURED },
 	{ "data-ciphers DEFAULT", FATE_HONOURED },
 	{ "ncp-ciphers chacha20-poly1305", FATE_HONOURED },
 	{ "ncp-disable", FATE_IGNORED },
-	{ "data-ciphers-fallback AES-256-CBC", FATE_IGNORED },
+	{ "data-ciphers-fallback AES-256-CBC", FATE_HONOURED },
 	{ "data-ciphers-fallback AES-256-GCM", FATE_HONOURED },
 	{ "auth none", FATE_IGNORED },
+	{ "auth MD5", FATE_IGNORED },
+	{ "auth SHA3-256", FATE_IGNORED },
 	{ "auth RSA-SHA256", FATE_HONOURED },
 	{ "auth sha1", FATE_HONOURED },
 	{ "compress", FATE_HONOURED },
@@ -559,6 +566,21 @@ Test(profile_ovpn, cipher_is_appended_as_last_resort)
 	cr_assert_eq(d.r, 0, "%s", d.error);
 	cr_assert_str_eq(d.p->ovpn.ciphers, "AES-128-GCM:CHACHA20-POLY1305");
 	cr_assert_str_eq(d.p->ovpn.cipher_fallback, "CHACHA20-POLY1305");
+	parsed_done(&d);
+}
+
+Test(profile_ovpn, cbc_is_not_offered_without_a_digest)
+{
+	struct parsed d = sample_parse_text("client\nremote a\ncipher AES-256-CBC\nauth MD5\n");
+
+	cr_assert_eq(d.r, 0, "%s", d.error);
+	cr_assert_str_eq(d.p->ovpn.ciphers, "AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305");
+	cr_assert_null(d.p->ovpn.cipher_fallback);
+	parsed_done(&d);
+	d = sample_parse_text("client\nremote a\nauth none\nauth SHA512\ndata-ciphers AES-128-CBC:AES-192-GCM\n");
+	cr_assert_eq(d.r, 0, "%s", d.error);
+	cr_assert_str_eq(d.p->ovpn.ciphers, "AES-128-CBC:AES-192-GCM");
+	cr_assert_str_eq(d.p->ovpn.auth, "sha512");
 	parsed_done(&d);
 }
 

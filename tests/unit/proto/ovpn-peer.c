@@ -136,7 +136,8 @@ static void make_dyn(struct peer *p, struct peer_key *k)
 static void generate(struct peer *p, struct peer_key *k, usec_t now)
 {
 	struct secret *block = NULL;
-	struct ovpn_data_params d = { .cipher = aead_cipher_find(p->c.cipher), .server = true, .key_id = k->id,
+	struct ovpn_data_params d = { .cipher = ovpn_cipher_find(p->c.cipher),
+				      .digest = hash_digest_find(p->c.digest ? p->c.digest : "sha1"), .server = true, .key_id = k->id,
 				      .peer_id = p->c.data_v1 ? OVPN_PEER_ID_V1 : 7, .replay_window = 64,
 				      .framing = &p->framing };
 

@@ -2,18 +2,28 @@
 
 #include <criterion/criterion.h>
 
+#include "proto/ovpn-data.h"
+
+static uint32_t aead_overhead(bool v2, enum framing framing)
+{
+	const struct ovpn_overhead o = ovpn_mtu_overhead(v2, ovpn_cipher_find("AES-256-GCM"), NULL, framing);
+
+	cr_assert_leq(o.block, 1);
+	return o.outside + o.inside;
+}
+
 Test(ovpn_mtu, counts_the_formats_overhead)
 {
-	cr_assert_eq(ovpn_mtu_overhead(true, FRAMING_NONE), 24);
-	cr_assert_eq(ovpn_mtu_overhead(false, FRAMING_NONE), 21);
-	cr_assert_eq(ovpn_mtu_overhead(true, FRAMING_LZO), 25);
-	cr_assert_eq(ovpn_mtu_overhead(true, FRAMING_SWAP), 25);
-	cr_assert_eq(ovpn_mtu_overhead(true, FRAMING_STUB_V2), 24);
+	cr_assert_eq(aead_overhead(true, FRAMING_NONE), 24);
+	cr_assert_eq(aead_overhead(false, FRAMING_NONE), 21);
+	cr_assert_eq(aead_overhead(true, FRAMING_LZO), 25);
+	cr_assert_eq(aead_overhead(true, FRAMING_SWAP), 25);
+	cr_assert_eq(aead_overhead(true, FRAMING_STUB_V2), 24);
 }
 
 Test(ovpn_mtu, fits_the_path)
 {
-	struct ovpn_mtu m = { .path_mtu = 1500, .family = AF_INET, .overhead = 24, .tun_mtu = 1500 };
+	struct ovpn_mtu m = { .path_mtu = 1500, .family = AF_INET, .overhead = { 24, 0, 1 }, .tun_mtu = 1500 };
 
 	cr_assert_eq(ovpn_mtu_inner_max(&m), 1448);
 	m.family = AF_INET6;
@@ -50,7 +60,7 @@ Test(ovpn_mtu, follows_mssfix)
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct ovpn_options o = { .mssfix = cases[i].mssfix };
-		const struct ovpn_mtu m = { .path_mtu = cases[i].path, .family = cases[i].family, .overhead = 24, .tun_mtu = 1500 };
+		const struct ovpn_mtu m = { .path_mtu = cases[i].path, .family = cases[i].family, .overhead = { 24, 0, 1 }, .tun_mtu = 1500 };
 
 		o.mssfix_mode = (__typeof__(o.mssfix_mode))cases[i].mode;
 		cr_expect_eq(ovpn_mtu_mss_packet_max(&m, &o), cases[i].want, "case %zu", i);
@@ -60,7 +70,7 @@ Test(ovpn_mtu, follows_mssfix)
 /* What test_mssfix_mtu_calculation of the original says for AES-256-GCM with a peer id: n - 4 - 4 - 16 - 40. */
 Test(ovpn_mtu, agrees_with_the_originals_table)
 {
-	const struct ovpn_mtu m = { .path_mtu = 1500, .family = AF_INET, .overhead = ovpn_mtu_overhead(true, FRAMING_NONE), .tun_mtu = 1500 };
+	const struct ovpn_mtu m = { .path_mtu = 1500, .family = AF_INET, .overhead = ovpn_mtu_overhead(true, NULL, NULL, FRAMING_NONE), .tun_mtu = 1500 };
 
 	for (int n = 900; n <= 1200; n++) {
 		const struct ovpn_options o = { .mssfix = n, .mssfix_mode = MSSFIX_DATAGRAM };
@@ -71,8 +81,36 @@ Test(ovpn_mtu, agrees_with_the_originals_table)
 
 Test(ovpn_mtu, counts_the_length_prefix_over_tcp)
 {
-	const struct ovpn_mtu m = { .path_mtu = 1500, .family = AF_INET, .transport = TRANSPORT_TCP, .overhead = 24, .tun_mtu = 1500 };
+	const struct ovpn_mtu m = { .path_mtu = 1500, .family = AF_INET, .transport = TRANSPORT_TCP, .overhead = { 24, 0, 1 }, .tun_mtu = 1500 };
 	const struct ovpn_options o = { .mssfix = 1000, .mssfix_mode = MSSFIX_DATAGRAM };
 
 	cr_assert_eq(ovpn_mtu_mss_packet_max(&m, &o), 1000 - 2 - 24);
+}
+
+/* By the format: what is sealed is no longer than the datagram may be, and one byte more would be. */
+Test(ovpn_mtu, cbc_fills_whole_blocks)
+{
+	static const char *const digests[] = { "sha1", "sha256", "sha512" };
+	static uint8_t keys[OVPN_KEY_BLOCK_LEN], inner[1500] = { 0x45 }, wire[2000];
+
+	for (size_t i = 0; i < 3 * 2 * 2; i++) {
+		struct framing_state framing = { .kind = i & 1 ? FRAMING_LZO : FRAMING_NONE };
+		struct ovpn_data_params p = { .cipher = ovpn_cipher_find("AES-256-CBC"), .digest = hash_digest_find(digests[i / 4]),
+					      .keys = keys, .framing = &framing, .peer_id = i & 2 ? 7 : OVPN_PEER_ID_V1 };
+		const struct ovpn_mtu m = { .path_mtu = 1500, .family = AF_INET, .tun_mtu = 1500,
+					    .overhead = ovpn_mtu_overhead(i & 2, p.cipher, p.digest, framing.kind) };
+		struct ovpn_data *d = NULL;
+
+		cr_assert_eq(ovpn_data_new(&d, &p), 0);
+		for (int n = 600; n < 700; n++) {
+			const struct ovpn_options o = { .mssfix = n, .mssfix_mode = MSSFIX_DATAGRAM };
+			uint32_t most = ovpn_mtu_mss_packet_max(&m, &o);
+
+			cr_assert_leq(ovpn_data_seal(d, inner, most, wire), n, "%zu %d", i, n);
+			cr_assert_gt(ovpn_data_seal(d, inner, most + 1, wire), n, "%zu %d", i, n);
+		}
+		cr_assert_leq(ovpn_data_seal(d, inner, ovpn_mtu_inner_max(&m), wire), 1500 - 28);
+		cr_assert_gt(ovpn_data_seal(d, inner, ovpn_mtu_inner_max(&m) + 1, wire), 1500 - 28);
+		ovpn_data_free(d);
+	}
 }

@@ -13,11 +13,12 @@ Test(ovpn_peerinfo, keeps_the_ciphers_there_are)
 		const char *in, *out;
 	} cases[] = {
 		{ "AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305", "AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305" },
-		{ "AES-256-CBC:AES-256-GCM", "AES-256-GCM" },
+		{ "AES-256-CBC:AES-256-GCM:CAMELLIA-256-CBC", "AES-256-CBC:AES-256-GCM" },
+		{ "id-aes192-gcm:aes-128-cbc:aes-192-cbc", "AES-192-GCM:AES-128-CBC:AES-192-CBC" },
 		{ "aes-256-gcm:?chacha20-poly1305", "AES-256-GCM:CHACHA20-POLY1305" },
 		{ "AES-256-GCM:id-aes256-GCM:AES-256-GCM", "AES-256-GCM" },
 		{ ":AES-128-GCM::", "AES-128-GCM" },
-		{ "BF-CBC:AES-256-CBC:none", NULL },
+		{ "BF-CBC:DES-EDE3-CBC:none", NULL },
 		{ "", NULL },
 		{ NULL, NULL },
 	};
@@ -73,19 +74,23 @@ Test(ovpn_peerinfo, chooses_the_cipher)
 		{ "AES-256-GCM:AES-128-GCM", NULL, "aes-128-gcm", "V4,cipher AES-256-GCM", "AES-128-GCM" },
 		{ "AES-256-GCM", NULL, "AES-128-GCM", "", NULL },
 		{ "AES-256-GCM", "AES-128-GCM", "AES-128-GCM", "", NULL },
-		{ "AES-256-GCM:AES-256-CBC", NULL, "AES-256-CBC", "", NULL },
+		{ "AES-256-GCM:AES-256-CBC", NULL, "AES-256-CBC", "", "AES-256-CBC" },
+		{ "AES-256-GCM:AES-256-CBC", NULL, "AES-128-CBC", "", NULL },
+		{ "AES-256-GCM:BF-CBC", NULL, "BF-CBC", "", NULL },
 		{ "AES-256-GCM", NULL, "none", "", NULL },
 		{ "AES-256-GCM", NULL, "", "V4,dev-type tun,cipher AES-256-GCM,auth [null-digest]", "AES-256-GCM" },
 		{ "AES-256-GCM", NULL, "", "V4,cipher AES-256-CBC", NULL },
 		{ "AES-256-GCM", "AES-128-GCM", "", "V4,cipher AES-256-CBC", NULL },
+		{ "AES-256-GCM:AES-256-CBC", "AES-256-CBC", "", "V4,cipher AES-256-CBC,auth SHA256", "AES-256-CBC" },
 		{ "AES-256-GCM", "AES-128-GCM", "", "V4,dev-type tun", "AES-128-GCM" },
 		{ "AES-256-GCM", NULL, "", "", NULL },
-		{ "AES-256-GCM", "AES-256-CBC", "", "", NULL },
+		{ "AES-256-GCM", "BF-CBC", "", "", NULL },
+		{ "AES-256-GCM:AES-256-CBC", "AES-256-CBC", "", "", "AES-256-CBC" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct ovpn_options o = { .ciphers = (char *)cases[i].list, .cipher_fallback = (char *)cases[i].fallback };
-		const struct aead_cipher *c = NULL;
+		const struct ovpn_cipher *c = NULL;
 		char *error = NULL;
 		int r = ovpn_peerinfo_select_cipher(&o, cases[i].pushed, cases[i].occ, &c, &error);
 

@@ -1,0 +1,37 @@
+/*
+ * Inside of ovpn-data: what its formats share, and their entries. ovpn-data.c checks limits, counts and does AEAD itself;
+ * ovpn-data-etm.c does CBC with HMAC.
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "proto/ovpn-data.h"
+
+#define OVPN_DATA_PID_LEN 4
+#define OVPN_DATA_V1_HEAD_LEN 1
+#define OVPN_DATA_V2_HEAD_LEN 4
+
+static inline void ovpn_data_put_be32(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t)(v >> 24);
+	p[1] = (uint8_t)(v >> 16);
+	p[2] = (uint8_t)(v >> 8);
+	p[3] = (uint8_t)v;
+}
+
+static inline uint32_t ovpn_data_get_be32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* ---- ovpn-data.c */
+
+/* Authentic plaintext of text_len bytes lies where its framing wants it (out - framing_lead()): what it is. */
+ssize_t ovpn_data_finish(struct ovpn_data *d, uint8_t *out, size_t text_len, size_t room, enum ovpn_inner *ret_kind);
+
+/* ---- ovpn-data-etm.c; arguments as of the public functions, already checked */
+
+int ovpn_data_etm_init(struct ovpn_data *d, const struct ovpn_data_params *p, unsigned out, unsigned in);
+ssize_t ovpn_data_etm_seal(struct ovpn_data *d, const uint8_t *inner, size_t len, uint8_t *out);
+ssize_t ovpn_data_etm_open(struct ovpn_data *d, const uint8_t *wire, size_t len, size_t head_len, uint8_t *out,
+			   size_t room, enum ovpn_inner *ret_kind);
