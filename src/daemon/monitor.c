@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "daemon/tunnel-blocked.h"
 #include "daemon/tunnel.h"
 
 #define RESOLVE_TIMEOUT (10 * USEC_PER_SEC)
@@ -187,6 +188,7 @@ static int grant_socket(struct tunnel *t, const struct remote *remote, const str
 	log_tunnel_info(t, "trying %s (%s), %s", remote->host, endpoint_format(&server, text, sizeof(text)),
 			transport_to_string(remote->transport));
 	tunnel_set_server(t, remote, &server);
+	tunnel_blocked_start(t);
 
 	ans.ans_socket.seq = t->monitor.request.seq;
 	ans.ans_socket.ok = 1;

@@ -214,3 +214,13 @@ void tunnel_engine_unsafe(struct tunnel *t, int error)
 		str_format("the engine of tunnel %s could not lock itself in (%m), so it was given nothing; %s", t->name,
 			   "seccomp and capabilities of this kernel or container are needed"));
 }
+
+/* A person who waits for his first `up` is told at once; whatever else wants the tunnel up goes on trying. */
+void tunnel_engine_blocked(struct tunnel *t, char *sentence)
+{
+	log_tunnel_error(t, "%s", sentence);
+	if (!t->was_connected && !t->recovering)
+		give_up(t, BUS_ERROR_FAILED, sentence);
+	else
+		tunnel_set_error(t, BUS_ERROR_FAILED, sentence);
+}

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/str.h"
+#include "daemon/tunnel-blocked.h"
 #include "daemon/tunnel-engine.h"
 #include "daemon/tunnel-inputs.h"
 #include "daemon/tunnel-request.h"
@@ -61,6 +62,7 @@ struct tunnel *tunnel_free(struct tunnel *t)
 	engine_proc_free(t->engine);
 	fd_close(t->tun_fd);
 	tunnel_watch_stop(t);
+	tunnel_blocked_stop(t);
 	tunnelnet_free(t->net);
 	tunnel_forget_inputs(t);
 	free(t->last_error);
@@ -79,6 +81,8 @@ void tunnel_set_state(struct tunnel *t, enum tunnel_state state, const char *cau
 	if (old == state)
 		return;
 	t->state = state;
+	if (state != TUNNEL_STATE_CONNECTING && state != TUNNEL_STATE_RECONNECTING)
+		tunnel_blocked_stop(t);
 	log_tunnel_notice(t, "%s -> %s (%s)", tunnel_state_to_log(old), tunnel_state_to_log(state), cause);
 	if (state == TUNNEL_STATE_CONNECTED)
 		t->since = clock_realtime();

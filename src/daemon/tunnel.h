@@ -61,6 +61,11 @@ struct tunnel {
 	usec_t watch_wait, watch_repaired;
 	bool watch_failed;
 
+	/* tunnel-blocked.c */
+	sd_event_source *blocked_timer;
+	unsigned blocked_looks;
+	uint64_t blocked_entered, blocked_left;
+
 	/* going on */
 	bool was_connected; /* since the last `up` */
 	unsigned early_deaths; /* engines that ended before HELLO, in a row */
@@ -130,6 +135,8 @@ void tunnel_engine_connected(struct tunnel *t, const char *cipher);
 void tunnel_engine_lost(struct tunnel *t, const char *cause);
 void tunnel_engine_gave_up(struct tunnel *t, enum fail_class fail, const char *text);
 void tunnel_engine_unsafe(struct tunnel *t, int error);
+/* tunnel-blocked.c: packets do not get through this machine. Takes sentence. */
+void tunnel_engine_blocked(struct tunnel *t, char *sentence);
 
 /* ---- between the tunnel-*.c ---- */
 

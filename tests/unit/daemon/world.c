@@ -172,6 +172,22 @@ int tunnelnet_dropped(struct tunnelnet *n _unused_, uint64_t *ret)
 	return 0;
 }
 
+int tunnelnet_traffic(struct tunnelnet *n _unused_, uint64_t *ret_entered, uint64_t *ret_left)
+{
+	*ret_entered = net.entered;
+	*ret_left = net.left;
+	return net.traffic_error;
+}
+
+int tunnelnet_blocker(struct tunnelnet *n _unused_, bool proven, char **ret_sentence)
+{
+	note(proven ? "blocker-proven" : "blocker");
+	if (!net.is_blocked)
+		return 0;
+	*ret_sentence = strdup("this machine's firewall drops the packets: table t");
+	return 1;
+}
+
 int tunnelnet_netns_fd(struct tunnelnet *n _unused_)
 {
 	static int fd = -EBADF;

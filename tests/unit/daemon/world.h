@@ -26,6 +26,9 @@ extern struct fake_net {
 	int prepare_error, tun_error, transport_error, connect_error, teardown_error;
 	usec_t slow; /* connect takes so long */
 	int watch, watch_error, reassert_error; /* eventfd: somebody changed the firewall */
+	uint64_t entered, left; /* packets that came to the host, and those that went out */
+	int traffic_error;
+	bool is_blocked; /* somebody's firewall is found */
 	unsigned n_inside; /* programs in the namespace */
 	pid_t inside[4];
 	/* what was done, in order: "prepare,tun,transport,connect,..." */

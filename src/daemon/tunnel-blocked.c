@@ -1,0 +1,71 @@
+/* See tunnel-blocked.h. Two looks: the second one is for tunnels whose packets once got through. */
+#include "daemon/tunnel-blocked.h"
+
+#include "daemon/tunnel.h"
+
+#define FIRST_LOOK (1200 * USEC_PER_MSEC)
+#define SECOND_LOOK (2300 * USEC_PER_MSEC) /* behind the first: at least one more packet of a handshake is due */
+
+static int on_time(sd_event_source *s, uint64_t usec, void *userdata);
+
+static void wait_and_look(struct tunnel *t, usec_t wait)
+{
+	int r;
+
+	t->blocked_timer = sd_event_source_disable_unref(t->blocked_timer);
+	r = sd_event_add_time_relative(t->manager->event, &t->blocked_timer, CLOCK_BOOTTIME, wait, 10 * USEC_PER_MSEC, on_time, t);
+	if (r < 0)
+		(void)log_warning_errno(r, "%s: cannot set a timer; a firewall that is in the way is not noticed: %m", t->name);
+}
+
+void tunnel_blocked_start(struct tunnel *t)
+{
+	if (t->blocked_timer || t->uplink != UPLINK_VETH)
+		return;
+	t->blocked_looks = 0;
+	wait_and_look(t, FIRST_LOOK);
+}
+
+void tunnel_blocked_stop(struct tunnel *t)
+{
+	t->blocked_timer = sd_event_source_disable_unref(t->blocked_timer);
+}
+
+/* 1: *ret_sentence; 0: nobody, as far as can be seen; -EAGAIN: look again. */
+static int look(struct tunnel *t, char **ret_sentence)
+{
+	uint64_t entered, left, more_entered, more_left;
+	bool first = t->blocked_looks++ == 0;
+	int r;
+
+	r = tunnelnet_traffic(t->net, &entered, &left);
+	if (r < 0)
+		return r == -EAGAIN ? 0 : r;
+	more_entered = entered - (first ? 0 : t->blocked_entered);
+	more_left = left - (first ? 0 : t->blocked_left);
+	t->blocked_entered = entered;
+	t->blocked_left = left;
+	if (more_entered > 0 && more_left == 0)
+		return tunnelnet_blocker(t->net, true, ret_sentence);
+	/* They leave, or there are none yet: a server may be slow. Then its answers are looked for, too. */
+	return first ? -EAGAIN : tunnelnet_blocker(t->net, false, ret_sentence);
+}
+
+static int on_time(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata)
+{
+	struct tunnel *t = userdata;
+	char *sentence = NULL;
+	int r;
+
+	t->blocked_timer = sd_event_source_disable_unref(t->blocked_timer);
+	if (!t->net || (t->state != TUNNEL_STATE_CONNECTING && t->state != TUNNEL_STATE_RECONNECTING))
+		return 0;
+	r = look(t, &sentence);
+	if (r == -EAGAIN)
+		wait_and_look(t, SECOND_LOOK);
+	else if (r > 0)
+		tunnel_engine_blocked(t, sentence);
+	else if (r < 0)
+		(void)log_warning_errno(r, "%s: cannot see whether a firewall is in the way: %m", t->name);
+	return 0;
+}
