@@ -103,15 +103,38 @@ static void watch(struct pieces *m, int program)
 	}
 }
 
-/* Only `program` (as 3) and the null device survive. */
-static int leave_everything(int program)
+static int compare_fds(const void *a, const void *b)
 {
-	int null;
+	return *(const int *)a - *(const int *)b;
+}
+
+/* What is open above 2 and is not ours. Our files stay open: under --isolate their folder has no name any more. */
+static int close_others(const struct pieces *m, int program)
+{
+	int fds[PIECES_MAX + 1], from = 3;
+	size_t n = 0;
+
+	fds[n++] = program;
+	for (size_t i = 0; i < m->n; i++)
+		if (m->v[i].fd >= 0)
+			fds[n++] = m->v[i].fd;
+	qsort(fds, n, sizeof(fds[0]), compare_fds);
+	for (size_t i = 0; i < n; from = fds[i++] + 1)
+		if (fds[i] > from && syscall(SYS_close_range, (unsigned)from, (unsigned)fds[i] - 1, 0U) < 0)
+			return -errno;
+	return syscall(SYS_close_range, (unsigned)from, ~0U, 0U) < 0 ? -errno : 0;
+}
+
+/* Only `program`, our files and the null device survive. */
+static int leave_everything(const struct pieces *m, int program)
+{
+	int null, r;
 
 	if (setsid() < 0 || unshare(CLONE_NEWNET) < 0 || chdir("/") < 0)
 		return -errno;
-	if (dup2(program, 3) < 0 || fcntl(3, F_SETFD, FD_CLOEXEC) < 0 || syscall(SYS_close_range, 4U, ~0U, 0U) < 0)
-		return -errno;
+	r = close_others(m, program);
+	if (r < 0)
+		return r;
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int i = 0; i <= 2; i++)
 		if (null < 0 || dup2(null, i) < 0)
@@ -120,22 +143,12 @@ static int leave_everything(int program)
 	return prctl(PR_SET_NAME, KEEPER_NAME) < 0 ? -errno : keep_capabilities();
 }
 
-/* The descriptors of *have are gone by then; what was placed where is what counts. */
-static void keeper(const struct pieces *have, const char *run, int program)
+static void keeper(const struct pieces *have, int program)
 {
-	_cleanup_(freep) char *error = NULL;
-	struct pieces m = { .n = 0 };
+	struct pieces m = *have;
 
-	if (leave_everything(program) < 0 || pieces_fetch(&m, run, &error) < 0)
-		return;
-	for (size_t i = 0; i < m.n; i++) {
-		int fd = m.v[i].fd;
-
-		m.v[i] = have->v[i];
-		m.v[i].fd = fd;
-	}
-	watch(&m, 3);
-	pieces_done(&m);
+	if (leave_everything(&m, program) == 0)
+		watch(&m, program);
 }
 
 /* Without a signal to the parent, which is about to become somebody's program and expects no child's end. */
@@ -144,7 +157,7 @@ static pid_t quiet_fork(void)
 	return (pid_t)syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL);
 }
 
-int keeper_start(const struct pieces *m, const char *run, char **ret_error)
+int keeper_start(const struct pieces *m, char **ret_error)
 {
 	_cleanup_(closep) int program = (int)syscall(SYS_pidfd_open, getpid(), 0U);
 	pid_t pid = program < 0 ? -1 : quiet_fork();
@@ -152,7 +165,7 @@ int keeper_start(const struct pieces *m, const char *run, char **ret_error)
 
 	if (pid == 0) {
 		if (quiet_fork() == 0)
-			keeper(m, run, program);
+			keeper(m, program);
 		_exit(0);
 	}
 	if (pid < 0) {

@@ -10,9 +10,11 @@
  *                 a socket belongs to the namespace it was made in)
  *   2 network     join /run/netns/NAME after it was seen to be a network namespace other than ours, and ask the
  *                 kernel in it whether the inner lock holds
- *   3 mounts      a private mount namespace with the tunnel's resolver files; sockets that resolve names outside masked
+ *   3 mounts      a private mount namespace with the tunnel's resolver files; sockets that resolve names outside masked;
+ *                 with --isolate the covers of covers.c before that
  *   4 folder      the working folder as it is seen in the new mounts
- *   5 identity    the user, for good, verified (rootless: who he was, and no capability that could come back)
+ *   5 identity    the user, for good, verified (rootless: who he was, and no capability that could come back); with
+ *                 --isolate inside a user namespace of its own (isolate.c)
  *   6 leftovers   environment; every descriptor above 2 closed. Signal mask and dispositions are not touched: they are
  *                 the caller's, who had nothing of his own installed when he called us
  *   7 program     looked up in PATH as the user, exec
@@ -21,7 +23,7 @@
  * after step 2 this process is already locked in, and the caller is expected to exit.
  *
  * Limits: what is not a network socket is not confined. A program may ask one that runs outside (a session bus, an X
- * server, an already running browser) to act for it.
+ * server, an already running browser) to act for it. --isolate is about that; nsvpn(1) says how far it goes.
  */
 #include "launch/launch.h"
 
@@ -43,6 +45,7 @@
 #include "base/places.h"
 #include "base/str.h"
 #include "launch/creds.h"
+#include "launch/isolate.h"
 #include "launch/lock.h"
 #include "launch/mounts.h"
 #include "launch/steps.h"
@@ -189,7 +192,7 @@ static int reenter_folder(const char *cwd)
 	return chdir(cwd) < 0 && chdir("/") < 0 ? -errno : 0;
 }
 
-int launch_join(const char *tunnel, bool durable, char **ret_error)
+int launch_join(const char *tunnel, bool durable, const struct covers_user *isolate, char **ret_error)
 {
 	_cleanup_(freep) char *run = place_tunnel_run(tunnel);
 	int r;
@@ -197,10 +200,10 @@ int launch_join(const char *tunnel, bool durable, char **ret_error)
 	if (!run)
 		return -ENOMEM;
 	r = join_netns(tunnel, run, ret_error);
-	return r < 0 ? r : mounts_enter(run, durable, ret_error);
+	return r < 0 ? r : mounts_enter(run, durable, isolate, ret_error);
 }
 
-static int launch_join_own(const struct launch_own *own, const char *tunnel, char **ret_error)
+static int launch_join_own(const struct launch_own *own, const char *tunnel, const struct covers_user *isolate, char **ret_error)
 {
 	_cleanup_(freep) char *run = place_tunnel_run(tunnel);
 	int r;
@@ -208,7 +211,7 @@ static int launch_join_own(const struct launch_own *own, const char *tunnel, cha
 	if (!run)
 		return -ENOMEM;
 	r = join_own(own, tunnel, ret_error);
-	return r < 0 ? r : mounts_enter(run, true, ret_error);
+	return r < 0 ? r : mounts_enter(run, true, isolate, ret_error);
 }
 
 int launch_close_rest(char **ret_error)
@@ -222,29 +225,44 @@ int launch_close_rest(char **ret_error)
 	return r;
 }
 
+/* Step 5 and the environment of step 6. */
+static int become(const struct launch *l, const struct creds *creds, uid_t uid, char **ret_error)
+{
+	int r = l->isolate ? isolate_enter(uid, ret_error) : 0;
+
+	if (r >= 0 && l->own)
+		r = creds_stay(ret_error);
+	if (r >= 0 && creds)
+		r = creds_become(creds, ret_error);
+	if (r >= 0 && creds && !l->keep_env_home)
+		r = creds_environment(creds);
+	if (r >= 0 && l->isolate)
+		r = isolate_seal(ret_error);
+	if (r >= 0 && l->isolate)
+		r = isolate_environment(uid, ret_error);
+	if (r >= 0 && l->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		r = -errno;
+	return r;
+}
+
 /* Steps 2 to 6. 0 or -errno with a sentence. */
 static int enter(const struct launch *l, const struct creds *creds, char **ret_error)
 {
+	const struct covers_user user = { creds ? creds->uid : geteuid(), creds ? creds->gid : getegid() };
+	const struct covers_user *isolate = l->isolate ? &user : NULL;
 	_cleanup_(freep) char *cwd = getcwd(NULL, 0);
+	struct stat was;
 	int r;
 
-	r = l->own ? launch_join_own(l->own, l->tunnel, ret_error) : launch_join(l->tunnel, true, ret_error);
+	if (l->isolate && stat(".", &was) < 0)
+		return -errno;
+	r = l->own ? launch_join_own(l->own, l->tunnel, isolate, ret_error) : launch_join(l->tunnel, true, isolate, ret_error);
 	if (r >= 0)
-		r = reenter_folder(cwd);
-	if (r >= 0 && l->own)
-		r = creds_stay(ret_error);
+		r = l->isolate ? isolate_folder(cwd, &was, ret_error) : reenter_folder(cwd);
+	if (r >= 0)
+		r = become(l, creds, user.uid, ret_error);
 	if (r < 0)
 		return r;
-	if (creds) {
-		r = creds_become(creds, ret_error);
-		if (r < 0)
-			return r;
-		r = l->keep_env_home ? 0 : creds_environment(creds);
-		if (r < 0)
-			return r;
-	}
-	if (l->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -errno;
 	if (setenv("NSVPN_TUNNEL", l->tunnel, 1) < 0)
 		return -errno;
 	return launch_close_rest(ret_error);

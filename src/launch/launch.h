@@ -17,6 +17,7 @@ struct launch {
 	bool keep_env_home;  /* do not rewrite HOME, USER, LOGNAME, SHELL when switching */
 	bool allow_inet_stdio;
 	bool no_new_privs;   /* setuid programs inside give no rights */
+	bool isolate;        /* --isolate, which includes no_new_privs */
 	/*
 	 * Rootless: the user namespace and network namespace that the user's own helper handed out; borrowed. The program stays
 	 * who the caller is, without capabilities, whatever else stands above. NULL: root's way, by place_netns().

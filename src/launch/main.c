@@ -21,6 +21,7 @@
 #include "base/str.h"
 #include "launch/attributes.h"
 #include "launch/creds.h"
+#include "launch/isolate.h"
 #include "launch/order.h"
 #include "launch/request.h"
 #include "launch/steps.h"
@@ -73,7 +74,11 @@ static int enter_folder(const struct session *s, char **ret_error)
 {
 	struct stat was, is;
 
-	if (chdir(s->cwd) == 0 && stat(".", &is) == 0 && fstat(s->order.fds[LAUNCH_FD_CWD], &was) == 0 &&
+	if (fstat(s->order.fds[LAUNCH_FD_CWD], &was) < 0)
+		return -errno;
+	if (s->order.head.flags & LAUNCH_FLAG_ISOLATE)
+		return isolate_folder(s->cwd, &was, ret_error);
+	if (chdir(s->cwd) == 0 && stat(".", &is) == 0 &&
 	    ((was.st_dev == is.st_dev && was.st_ino == is.st_ino) || str_eq(s->cwd, "/etc") || str_has_prefix(s->cwd, "/etc/")))
 		return 0;
 	*ret_error = str_format("the working folder %s cannot be entered in the tunnel's view of the file system", s->cwd);
@@ -87,13 +92,18 @@ static int become(const struct session *s, char **ret_error)
 	struct creds c = {
 		.uid = o->uid, .gid = o->gid, .groups = (gid_t *)o->groups, .n_groups = o->n_groups, .name = name,
 	};
+	bool isolate = o->flags & LAUNCH_FLAG_ISOLATE;
 	int r;
 
 	(void)snprintf(name, sizeof(name), "%u", o->uid); /* fits any uid */
-	r = creds_become(&c, ret_error);
+	r = isolate ? isolate_enter(o->uid, ret_error) : 0;
+	if (r >= 0)
+		r = creds_become(&c, ret_error);
+	if (r >= 0 && isolate)
+		r = isolate_seal(ret_error);
 	if (r < 0)
 		return r;
-	if ((o->flags & (LAUNCH_FLAG_NO_NEW_PRIVS | LAUNCH_FLAG_ISOLATE)) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	if ((o->flags & LAUNCH_FLAG_NO_NEW_PRIVS) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
 	attributes_new_keyring();
 	return 0;
@@ -102,6 +112,7 @@ static int become(const struct session *s, char **ret_error)
 static int prepare(struct session *s, char **ret_error)
 {
 	const struct launch_order *o = &s->order.head;
+	const struct covers_user user = { o->uid, o->gid };
 	int r;
 
 	r = name_folder(s->order.fds[LAUNCH_FD_CWD], &s->cwd, ret_error);
@@ -110,7 +121,7 @@ static int prepare(struct session *s, char **ret_error)
 	if (r >= 0)
 		r = attributes_adopt(o->caller_pid, o->uid, ret_error);
 	if (r >= 0)
-		r = launch_join(o->tunnel, true, ret_error);
+		r = launch_join(o->tunnel, true, o->flags & LAUNCH_FLAG_ISOLATE ? &user : NULL, ret_error);
 	if (r >= 0)
 		r = enter_folder(s, ret_error);
 	if (r >= 0)
@@ -133,9 +144,12 @@ static int read_request(struct session *s, char **ret_error)
 static int run_program(void *userdata, char **ret_error)
 {
 	struct session *s = userdata;
+	const struct launch_order *o = &s->order.head;
 
 	environ = s->request.envp;
-	if (setenv("NSVPN_TUNNEL", s->order.head.tunnel, 1) < 0)
+	if ((o->flags & LAUNCH_FLAG_ISOLATE) && isolate_environment(o->uid, ret_error) < 0)
+		return EXIT_CODE_EXEC_FAILED;
+	if (setenv("NSVPN_TUNNEL", o->tunnel, 1) < 0)
 		return EXIT_CODE_EXEC_FAILED;
 	/* All are close-on-exec; those of the supervisor are needed until then. */
 	return launch_run(s->request.argv, ret_error);

@@ -187,15 +187,18 @@ int pieces_place(struct pieces *m, size_t *ret_placed, size_t *ret_missing, char
 	return 0;
 }
 
-static int arrange(struct pieces *m, const char *run, char **ret_error)
+/* A cover over /run hides `run`, so our files are opened before. */
+static int arrange(struct pieces *m, const char *run, const struct covers_user *isolate, char **ret_error)
 {
 	size_t placed, missing;
 	int r = pieces_fetch(m, run, ret_error);
 
+	if (r >= 0 && isolate)
+		r = covers_place(isolate, ret_error);
 	return r < 0 ? r : pieces_place(m, &placed, &missing, ret_error);
 }
 
-int mounts_enter(const char *run, bool durable, char **ret_error)
+int mounts_enter(const char *run, bool durable, const struct covers_user *isolate, char **ret_error)
 {
 	struct pieces m = { .n = 0 };
 	int r;
@@ -204,9 +207,9 @@ int mounts_enter(const char *run, bool durable, char **ret_error)
 		return fail(ret_error, -errno, "take a private mount namespace for", run);
 	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
 		return fail(ret_error, -errno, "make the mount namespace private for", run);
-	r = arrange(&m, run, ret_error);
+	r = arrange(&m, run, isolate, ret_error);
 	if (r == 0 && durable)
-		r = keeper_start(&m, run, ret_error);
+		r = keeper_start(&m, ret_error);
 	pieces_done(&m);
 	if (r == -ENOMEM && !*ret_error)
 		*ret_error = strdup("out of memory; nothing was started");

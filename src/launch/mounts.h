@@ -2,11 +2,13 @@
 #pragma once
 
 #include "base/macro.h"
+#include "launch/covers.h"
 
 /*
  * Takes a private mount namespace (the host's later mounts still arrive, ours never get out) and applies the table of
- * profile/binds.h with the files in `run`, the tunnel's runtime folder. `durable`: a small process stays (keeper.h) that
+ * profile/binds.h with the files in `run`, the tunnel's runtime folder. `isolate`: NULL, or for whom the covers of --isolate
+ * are placed first. `durable`: a small process stays (keeper.h) that
  * puts back what the kernel takes away when the host replaces a covered file; it goes when the last program of this mount
  * namespace has gone. 0, or -errno and one sentence.
  */
-int mounts_enter(const char *run, bool durable, char **ret_error);
+int mounts_enter(const char *run, bool durable, const struct covers_user *isolate, char **ret_error);

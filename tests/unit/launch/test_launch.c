@@ -257,6 +257,37 @@ Test(launch, program_runs_as_the_user_without_capabilities)
 	cr_assert_eq(room_run(as_user, NULL), 0);
 }
 
+static void isolated(void *arg)
+{
+	struct launch l = LAUNCH(S("sh"), S("-c"), S("echo $(id -u) $(id -G) $(ls -A /tmp) $DBUS_SESSION_BUS_ADDRESS$SSH_AUTH_SOCK; "
+						      "grep -c '^CapBnd:.0000000000000000$\\|^CapEff:.0000000000000000$\\|^NoNewPrivs:.1$' "
+						      "/proc/self/status; ls /run; cat /etc/resolv.conf"));
+	char out[1024];
+
+	home();
+	l.isolate = true;
+	l.switch_user = arg;
+	l.uid = l.gid = arg ? ROOM_UID : 0;
+	setenv("SSH_AUTH_SOCK", "/tmp/ssh-x/agent.1", 1);
+	setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/user/0/bus", 1);
+	unsetenv("XDG_RUNTIME_DIR");
+	room_check(chdir("/") == 0 && try_launch(&l, out, sizeof(out)) == 0);
+	if (arg)
+		room_check(str_has_prefix(out, "65534 65534 4242\n"));
+	room_check(strstr(out, "\n3\navahi-daemon\nlock\nnscd\nsystemd\nuser\nnameserver 10.8.0.1\n"));
+	/* A folder below a cover is not there any more; the cover itself is. */
+	room_check(mkdir("/run/x", 0755) == 0 && chdir("/run/x") == 0);
+	room_check(try_launch(&l, out, sizeof(out)) == 125 && strstr(out, "/run/x"));
+	room_check(chdir("/run") == 0 && try_launch(&l, out, sizeof(out)) == 0);
+}
+
+Test(launch, isolated_program_of_a_user_and_of_root)
+{
+	need_nft();
+	cr_expect_eq(room_run(isolated, (void *)1), 0);
+	cr_expect_eq(room_run(isolated, NULL), 0);
+}
+
 static void leftovers(void *arg _unused_)
 {
 	struct launch fds = LAUNCH(S("sh"), S("-c"), S("ls /proc/$$/fd | tr '\\n' ' '"));

@@ -74,7 +74,7 @@ static void enter_variant(void *arg)
 	int r;
 
 	v->set_up();
-	r = mounts_enter(ROOM_RUN, v->durable, &error);
+	r = mounts_enter(ROOM_RUN, v->durable, NULL, &error);
 	if (r < 0)
 		dprintf(2, "%s: %s\n", v->name, error);
 	room_check(r == 0);
@@ -124,7 +124,7 @@ static void missing(void *arg _unused_)
 {
 	char *error = NULL;
 
-	room_check(mounts_enter(ROOM_RUN, false, &error) == 0);
+	room_check(mounts_enter(ROOM_RUN, false, NULL, &error) == 0);
 	room_check(access("/etc/resolv.conf", F_OK) < 0 && errno == ENOENT);
 	room_check(str_eq(room_read("/etc/nsswitch.conf"), "hosts: files dns\n"));
 }
@@ -193,7 +193,7 @@ static void with_host(void *arg)
 	pid = fork();
 	room_check(pid >= 0);
 	if (pid == 0) {
-		room_check(mounts_enter(ROOM_RUN, true, &error) == 0);
+		room_check(mounts_enter(ROOM_RUN, true, NULL, &error) == 0);
 		room_check(waitpid(-1, NULL, WNOHANG | __WALL) < 0 && errno == ECHILD); /* the keeper is no child */
 		room_check(write(go[1], "x", 1) == 1 && read(done[0], &c, 1) == 1);
 		room_check(becomes(w->path, OURS));
@@ -252,7 +252,7 @@ static void mask(void *arg _unused_)
 		listen_unix(sockets[i]);
 		room_check(connect_unix(sockets[i]) == 0); /* the positive control */
 	}
-	room_check(mounts_enter(ROOM_RUN, false, &error) == 0);
+	room_check(mounts_enter(ROOM_RUN, false, NULL, &error) == 0);
 	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++)
 		room_check(connect_unix(sockets[i]) == -ENOENT);
 	room_check(mkdir("/run/nscd/x", 0755) < 0 && errno == EROFS);
@@ -273,7 +273,7 @@ static void foreign_source(void *arg)
 		room_check(chmod(ROOM_RUN "/resolv.conf", 0666) == 0);
 	else
 		room_check(chown(ROOM_RUN "/resolv.conf", ROOM_UID, ROOM_UID) == 0);
-	room_check(mounts_enter(ROOM_RUN, false, &error) == -EPERM);
+	room_check(mounts_enter(ROOM_RUN, false, NULL, &error) == -EPERM);
 	room_check(error && strstr(error, "resolv.conf"));
 }
 
@@ -289,7 +289,7 @@ static void link_source(void *arg _unused_)
 
 	as_file();
 	room_check(unlink(ROOM_RUN "/resolv.conf") == 0 && symlink("/etc/passwd", ROOM_RUN "/resolv.conf") == 0);
-	room_check(mounts_enter(ROOM_RUN, false, &error) < 0 && error);
+	room_check(mounts_enter(ROOM_RUN, false, NULL, &error) < 0 && error);
 }
 
 Test(mounts, refuses_a_link_as_source)
@@ -303,7 +303,7 @@ static void missing_source(void *arg _unused_)
 
 	as_file();
 	room_check(unlink(ROOM_RUN "/resolv.conf") == 0);
-	room_check(mounts_enter(ROOM_RUN, true, &error) == -ENOENT && strstr(error, ROOM_RUN "/resolv.conf"));
+	room_check(mounts_enter(ROOM_RUN, true, NULL, &error) == -ENOENT && strstr(error, ROOM_RUN "/resolv.conf"));
 }
 
 Test(mounts, a_missing_source_is_one_sentence)
