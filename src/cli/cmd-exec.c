@@ -26,10 +26,10 @@
 struct exec_options {
 	const char *tunnel, *user, *credentials, *config;
 	usec_t timeout;
-	bool no_wait, allow_inet_stdio, new_instance, allow_running, notify, no_new_privs;
+	bool no_wait, allow_inet_stdio, new_instance, allow_running, notify, no_new_privs, isolate;
 };
 
-#define EXEC_OPTION_COUNT 11
+#define EXEC_OPTION_COUNT 12
 static void fill_table(struct option_spec table[EXEC_OPTION_COUNT], struct exec_options *e)
 {
 	table[0] = (struct option_spec){ "tunnel", 't', OPTION_TEXT, &e->tunnel };
@@ -43,6 +43,7 @@ static void fill_table(struct option_spec table[EXEC_OPTION_COUNT], struct exec_
 	table[8] = (struct option_spec){ "notify", 0, OPTION_FLAG, &e->notify };
 	table[9] = (struct option_spec){ "no-new-privs", 0, OPTION_FLAG, &e->no_new_privs };
 	table[10] = (struct option_spec){ "config", 0, OPTION_TEXT, &e->config };
+	table[11] = (struct option_spec){ "isolate", 0, OPTION_FLAG, &e->isolate };
 }
 
 static int check_config(const struct command *self, const struct exec_options *e)
@@ -178,6 +179,7 @@ static int run_here(const struct exec_options *e, const struct caller *caller, c
 		.switch_user = caller->is_switch,
 		.allow_inet_stdio = e->allow_inet_stdio,
 		.no_new_privs = e->no_new_privs,
+		.isolate = e->isolate,
 		.own = place_is_rootless() ? &look->own : NULL,
 	};
 	char *error = NULL;
@@ -190,7 +192,9 @@ static int run_here(const struct exec_options *e, const struct caller *caller, c
 static int run_there(struct client *c_take, const struct exec_options *e, const struct look *l, const char *name,
 		     char *const *program)
 {
-	const struct remote_exec x = { .tunnel = name, .argv = program, .no_new_privs = e->no_new_privs };
+	const struct remote_exec x = {
+		.tunnel = name, .argv = program, .isolate = e->isolate, .no_new_privs = e->no_new_privs,
+	};
 	usec_t started = clock_boottime();
 	int r;
 

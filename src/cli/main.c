@@ -32,7 +32,7 @@ static const struct command commands[] = {
 	  "  --all   every tunnel that is up\n"
 	  "  --kill  end the programs inside",
 	  true, cmd_down },
-	{ "exec", "[-t NAME] [--new-instance] [--user USER] [--timeout SECONDS] [--no-wait] [--] PROGRAM [ARGUMENT...]",
+	{ "exec", "[-t NAME] [--isolate] [--new-instance] [--user USER] [--timeout SECONDS] [--no-wait] [--] PROGRAM [ARGUMENT...]",
 	  "run a program in the tunnel",
 	  "Runs PROGRAM in the tunnel's namespace, with your arguments, environment, working folder, terminal and exit\n"
 	  "status; under sudo as the user who called sudo. The tunnel is brought up first where it is down; where it has\n"
@@ -47,12 +47,14 @@ static const struct command commands[] = {
 	  "  --new-instance       a separate instance of a browser, office, editor ... with a folder of its own, beside one that\n"
 	  "                       runs outside. Without it such a start is refused: the window would open outside\n"
 	  "  --allow-running      do not refuse it\n"
+	  "  --isolate            also close the sockets over which it could have another program act outside: buses, containers,\n"
+	  "                       printing ... It sees no files in /tmp and /run; display and sound stay; see nsvpn(1), ISOLATION\n"
 	  "  --no-new-privs       setuid programs in it give no rights\n"
 	  "  --notify             show what goes wrong as a notification of the desktop, where there is no terminal\n\n"
 	  "Exit status: the program's own; 125 nsvpn failed, 126 it cannot be executed, 127 it was not found.\n\n"
 	  "  nsvpn exec --new-instance firefox",
 	  false, cmd_exec },
-	{ "shell", "[-t NAME] [--user USER] [--timeout SECONDS] [--no-wait]", "run your shell in the tunnel",
+	{ "shell", "[-t NAME] [--isolate] [--user USER] [--timeout SECONDS] [--no-wait]", "run your shell in the tunnel",
 	  "The same as `nsvpn exec` with your own shell. The options and exit status are those of exec.", false, cmd_shell },
 	{ "status", "[NAME] [--watch] [--escapes]", "state, addresses, traffic, programs inside, last error",
 	  "Shows one tunnel or all. Nothing is started or changed.\n\n"

@@ -41,6 +41,7 @@ _nsvpn() {
 		'--allow-inet-stdio[allow network sockets as streams]'
 		'--new-instance[a separate instance with a folder of its own]'
 		'--allow-running[although an instance runs outside]'
+		'--isolate[close the sockets that lead to programs outside]'
 		'--no-new-privs[setuid programs give no rights]'
 		'--notify[failures as notifications of the desktop]'
 	)

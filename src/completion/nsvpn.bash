@@ -5,7 +5,7 @@ _nsvpn_options() {
 	import) echo "--name --json" ;;
 	up) echo "--no-wait --timeout --credentials --uplink --json" ;;
 	down) echo "--all --kill --json" ;;
-	exec | shell) echo "--tunnel --user --timeout --no-wait --credentials --allow-inet-stdio --new-instance --allow-running --notify --no-new-privs" ;;
+	exec | shell) echo "--tunnel --user --timeout --no-wait --credentials --allow-inet-stdio --new-instance --allow-running --notify --isolate --no-new-privs" ;;
 	status) echo "--watch --escapes --json" ;;
 	list) echo "--names --json" ;;
 	desktop) echo "--tunnel --new-instance --json" ;;
