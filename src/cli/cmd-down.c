@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/places.h"
 #include "cli/options.h"
+#include "cli/rootless.h"
 #include "cli/tunnel-names.h"
 #include "cli/tunnel-view.h"
 
@@ -35,8 +36,8 @@ static int print_processes(struct down *d, const char *name, sd_bus_message *m)
 			continue;
 		}
 		if (n == 0)
-			printf("%s is down; programs stay locked in, without network (`nsvpn down --kill %s` ends them):\n",
-			       name, name);
+			printf("%s is down; programs stay locked in, without network (`nsvpn down%s --kill %s` ends them):\n",
+			       name, rootless_word(), name);
 		if (n++ < PROCESSES_SHOWN)
 			printf("  %7u  %s\n", pid, command);
 	}

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "base/places.h"
+#include "cli/rootless.h"
 #include "profile/profile.h"
 
 /* ---- reading ---- */
@@ -145,6 +146,7 @@ int tunnel_view_read(struct client *c, const char *name, struct tunnel_view *ret
 		tunnel_view_done(&v);
 		return r;
 	}
+	v.last_error = rootless_phrase(v.last_error);
 	tunnel_view_done(ret);
 	*ret = v;
 	return 0;
@@ -213,10 +215,11 @@ int tunnel_view_offline(const char *name, struct tunnel_view *ret)
 	v.name = strdup(name);
 	v.state = strdup(stands ? "blocked" : "down");
 	if (stands) {
-		v.netns = place_netns(name);
+		v.netns = place_is_rootless() ? strdup("") : place_netns(name); /* nobody but its helper sees that one */
 		v.last_error = str_format("the helper nsvpnd is not running; the tunnel stays locked until `nsvpn up %s` or "
 					  "`nsvpn down %s`",
 					  name, name);
+		v.last_error = rootless_phrase(v.last_error);
 	}
 	if (!v.name || !v.state || (stands && (!v.netns || !v.last_error))) {
 		tunnel_view_done(&v);

@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/parse.h"
 #include "base/str.h"
+#include "daemon/survivors.h"
 
 static bool entered;
 
@@ -28,6 +29,13 @@ static uint32_t read_switch(const char *proc, const char *name, uint32_t missing
 	if (!path || file_read(AT_FDCWD, path, 64, &text, &len) < 0)
 		return missing;
 	return parse_u32(str_trim(text), 0, UINT32_MAX, &value) < 0 ? missing : value;
+}
+
+static bool has_user_namespaces(const char *proc)
+{
+	_cleanup_(freep) char *path = str_format("%s/self/ns/user", proc);
+
+	return !path || access(path, F_OK) == 0;
 }
 
 char *userns_explain(const char *proc, int error)
@@ -52,7 +60,7 @@ char *userns_explain(const char *proc, int error)
 		return str_format("no further user namespace can be made (user.max_user_namespaces is %u): end programs that hold "
 				  "some (browsers, containers), or let the administrator raise it",
 				  (unsigned)max);
-	if (error == EINVAL || error == ENOSYS)
+	if (error == ENOSYS || !has_user_namespaces(proc))
 		return str_format("this kernel has no user namespaces (CONFIG_USER_NS); use %s", service);
 	return str_format("a user namespace was refused (%s): a container's seccomp filter, a chroot or a security module forbids it; "
 			  "use %s",
@@ -98,13 +106,22 @@ static int write_maps(uid_t uid, gid_t gid)
 	return r < 0 ? r : write_once("/proc/self/gid_map", line);
 }
 
+static int enter_again(const struct survivors *s)
+{
+	if (setns(s->user, CLONE_NEWUSER) < 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+		return -errno;
+	return survivors_pin(s);
+}
+
 static int make_namespaces(uid_t uid, gid_t gid)
 {
 	int r;
 
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+	if (unshare(CLONE_NEWUSER) < 0)
 		return -errno;
 	r = write_maps(uid, gid);
+	if (r == 0 && unshare(CLONE_NEWNS) < 0)
+		r = -errno;
 	/* Where AppArmor takes the capabilities away, it shows here. */
 	if (r == 0 && mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
 		r = -errno;
@@ -113,15 +130,17 @@ static int make_namespaces(uid_t uid, gid_t gid)
 
 int userns_enter(char **ret_error)
 {
-	uid_t uid = geteuid();
-	gid_t gid = getegid();
+	struct survivors s = SURVIVORS_NONE;
 	int r = check_tun(ret_error);
 
 	if (r < 0)
 		return r;
-	r = make_namespaces(uid, gid);
-	if (r < 0)
+	r = survivors_find(&s, ret_error);
+	if (r == 0)
+		r = s.user >= 0 ? enter_again(&s) : make_namespaces(geteuid(), getegid());
+	if (r < 0 && !*ret_error)
 		*ret_error = userns_explain("/proc", -r);
+	survivors_done(&s);
 	entered = r == 0;
 	return r;
 }

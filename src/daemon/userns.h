@@ -6,6 +6,9 @@
  * is an ordinary one, made where the user is. So the rest of the helper runs unchanged. The map is the identity of the one
  * user (uid to uid, gid to gid), so files are his and programs see who they are.
  *
+ * A helper that dies leaves no namespace behind but those that programs live in. The next one enters the user namespace that
+ * owns them (survivors.h) and goes on as a helper of root's does.
+ *
  * Who confines whom: the namespace belongs to the user who made it. Programs in the tunnel are in the same user namespace
  * with no capability and an empty bounding set (launch/launch.c), and cannot get one: not by a setuid program (its owner is
  * not mapped), not by file capabilities (bounding set), not by a user namespace of their own (it has no power over its

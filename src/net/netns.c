@@ -113,15 +113,17 @@ static int enter_pin_mounts(void)
 	return unshare(CLONE_FS) < 0 || setns(pin_mounts, CLONE_NEWNS) < 0 ? -errno : 0;
 }
 
+static int bind_at(const char *path, const char *source)
+{
+	return mount(source, path, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
+}
+
 /* Runs in the thread that just got its own namespace. */
 static int pin(void *userdata)
 {
-	const char *path = userdata;
 	int r = enter_pin_mounts();
 
-	if (r < 0)
-		return r;
-	return mount("/proc/thread-self/ns/net", path, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
+	return r < 0 ? r : bind_at(userdata, "/proc/thread-self/ns/net");
 }
 
 static int make_file(const char *path)
@@ -141,6 +143,13 @@ static int make_file(const char *path)
 		return -errno;
 	(void)fd_close(fd);
 	return 0;
+}
+
+int netns_pin(const char *path, const char *source)
+{
+	int r = make_file(path);
+
+	return r < 0 ? r : bind_at(path, source);
 }
 
 int netns_create(const char *path, int *ret_fd, uint64_t *ret_ino)

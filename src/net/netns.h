@@ -18,6 +18,8 @@ int netns_call(int netns_fd, int (*fn)(void *userdata), void *userdata);
  * made a mount point). -EEXIST when something is pinned there; an empty file that is no mount is used.
  */
 int netns_create(const char *path, int *ret_fd, uint64_t *ret_ino);
+/* Pins one that is there: source is a /proc path of it. Among the caller's own mounts. */
+int netns_pin(const char *path, const char *source);
 /* -ENOENT; -ENOTTY when the path is no network namespace. */
 int netns_open(const char *path, int *ret_fd, uint64_t *ret_ino);
 /* Removes the pin; no error when there is none. The namespace itself goes when nobody uses it. */

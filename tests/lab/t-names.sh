@@ -15,6 +15,12 @@ box resolvectl log-level debug
 resolved_log() { box journalctl --no-pager -q -o cat -u systemd-resolved; }
 seen_outside() { grep -c " $1 " $WORK/dns-isp.log; }
 seen_inside() { grep -c " $1 " $WORK/dns-tunnel.log; }
+# A tunnel of alice's own beside it, without the service.
+rootless() { box_as alice env XDG_RUNTIME_DIR=/run/alice nsvpn "$@"; }
+box install -d -m 700 -o alice -g alice /run/alice
+install -m 644 $WORK/b.ovpn $BOX/home/alice/mine.ovpn
+ok "rootless: import" rootless import --rootless /home/alice/mine.ovpn
+ok "rootless: up" rootless up --rootless mine
 in_tunnel() { box nsvpn exec -t home --user bob -- "$@"; }
 resolv_is() { # FORM
   box chattr -i /etc/resolv.conf 2>/dev/null
@@ -59,12 +65,14 @@ for form in stub-link file link dangling immutable missing; do
   like "$form: the very name that the machine asked before" 192.0.2.80 "$(in_tunnel getent ahostsv4 pre-$form.web.example.net)"
   like "$form: root's program" 192.0.2.80 "$(box nsvpn exec -t home -- getent ahostsv4 d-$form.web.example.net)"
   like "$form: a user's own exec, started by PID 1" 192.0.2.80 "$(box_session alice nsvpn exec -t home -- getent ahostsv4 u-$form.web.example.net 2>&1)"
-  for n in a b c d u pre; do
+  like "$form: rootless" 192.0.2.80 "$(rootless exec --rootless -- getent ahostsv4 r-$form.web.example.net 2>&1)"
+  like "$form: rootless, a resolver of its own" 192.0.2.80 "$(rootless exec --rootless -- dig +short +time=2 +tries=1 s-$form.web.example.net 2>&1)"
+  for n in a b c d u r s pre; do
     ok "$form: $n was asked of the tunnel's resolver" test "$(seen_inside $n-$form.web.example.net)" -gt 0
   done
   is "$form: no question reached the machine's resolver" "$pre" \
-    "$(grep -cE " (a|b|c|d|u|pre)-$form\.web" $WORK/dns-isp.log)"
-  is "$form: nor systemd-resolved" "$logged" "$(resolved_log | grep -cE "(^|[^a-z])(a|b|c|d|u|pre)-$form\.web")"
+    "$(grep -cE " (a|b|c|d|u|r|s|pre)-$form\.web" $WORK/dns-isp.log)"
+  is "$form: nor systemd-resolved" "$logged" "$(resolved_log | grep -cE "(^|[^a-z])(a|b|c|d|u|r|s|pre)-$form\.web")"
   like "$form: its own mount namespace, the machine's stub address" 192.0.2.80 \
     "$(box nsenter --net=/run/netns/home dig +short +time=2 +tries=1 @127.0.0.53 e-$form.web.example.net)"
   is "$form: asked inside only" "1 0" "$(seen_inside e-$form.web.example.net) $(seen_outside e-$form.web.example.net)"
@@ -102,14 +110,15 @@ change() { # DESCRIPTION COMMAND...
   shift
   "$@"
   sleep 1
-  diag "$what: $(grep -c ' run-' $WORK/dns-isp.log) outside, $(grep -c bad $WORK/run-user) and $(grep -c bad $WORK/run-root) errors so far"
-  for who in run-user run-root; do ok "$what: names go on resolving ($who)" wait_for 3 last_is_ok $WORK/$who; done
+  diag "$what: $(grep -c ' run-' $WORK/dns-isp.log) outside, $(grep -c bad $WORK/run-user) and $(grep -c bad $WORK/run-root) and $(grep -c bad $WORK/run-rootless) errors so far"
+  for who in run-user run-root run-rootless; do ok "$what: names go on resolving ($who)" wait_for 3 last_is_ok $WORK/$who; done
 }
 judge_start change "${VPN_FLOW4}1195" "$ISP_DNS"
 box nsvpn exec -t home --user bob -- ask-on run-user >$WORK/run-user 2>&1 &
 box nsvpn exec -t home -- ask-on run-root >$WORK/run-root 2>&1 &
-ok "both ask" wait_for 5 sh -c "grep -q ok $WORK/run-user && grep -q ok $WORK/run-root"
-is "a keeper each" 2 "$(box pgrep -xc nsvpn-keeper)"
+rootless exec --rootless -- ask-on run-rootless >$WORK/run-rootless 2>&1 &
+ok "all ask" wait_for 5 sh -c "grep -q ok $WORK/run-user && grep -q ok $WORK/run-root && grep -q ok $WORK/run-rootless"
+is "a keeper each" 3 "$(box pgrep -xc nsvpn-keeper)"
 is "they do not count as programs inside" 2 "$(box nsvpn status home --json | jq '[.tunnels[0].programs[] | select(.comm | test("ask-on|nsvpn"))] | length' 2>/dev/null || echo 2)"
 change "replaced by rename" box sh -c 'echo nameserver 203.0.113.53 >/etc/resolv.conf.new && mv /etc/resolv.conf.new /etc/resolv.conf'
 change "removed and written anew" box sh -c 'rm /etc/resolv.conf; sleep 0.3; echo nameserver 203.0.113.53 >/etc/resolv.conf'
@@ -125,5 +134,6 @@ wait_for 5 sh -c "! nsenter -t $BOX_PID --pid --mount --root pgrep -x ask-on"
 ok "the keepers go with the last program" wait_for 5 sh -c "! pgrep -x nsvpn-keeper"
 ok "outside, only the engine" judge_stop change
 ok "down" box nsvpn down home
+ok "rootless: down" rootless down --rootless
 box_down
 tap_done

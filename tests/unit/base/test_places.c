@@ -1,7 +1,11 @@
 /* places.h: defaults, overrides for root, sibling programs. */
 #include <criterion/criterion.h>
 
+#include <errno.h>
 #include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/cleanup.h"
@@ -71,4 +75,70 @@ Test(places, siblings_first_then_libexec)
 	cr_expect(str_has_suffix(sibling, "/test_base"), "%s", sibling);
 	cr_expect_eq(access(sibling, X_OK), 0);
 	cr_expect_str_eq(elsewhere, NSVPN_LIBEXECDIR "/no-such-program");
+}
+
+/* ---- rootless: each test in a process of its own, as places are decided once ---- */
+
+static char *new_runtime_dir(mode_t mode)
+{
+	char *path = strdup("/tmp/nsvpn-places-XXXXXX");
+
+	cr_assert(path && mkdtemp(path) && chmod(path, mode) == 0);
+	return path;
+}
+
+Test(places, rootless_places_are_the_users_own)
+{
+	_cleanup_(freep) char *dir = new_runtime_dir(0700), *error = NULL, *want = str_format("%s/nsvpn", dir);
+
+	cr_expect_not(place_is_rootless());
+	setenv("XDG_RUNTIME_DIR", dir, 1);
+	setenv("XDG_CONFIG_HOME", "/srv/config", 1);
+	cr_assert_eq(places_use_rootless(&error), 0, "%s", error ? error : "");
+	cr_expect(place_is_rootless() && place_is_ours());
+	cr_expect_str_eq(place_etc(), "/srv/config/nsvpn");
+	cr_expect_str_eq(place_run(), want);
+
+	_cleanup_(freep) char *etc = place_tunnel_etc("home"), *netns = place_netns("home"), *state = str_format("%s/.state", want);
+
+	cr_expect_str_eq(etc, "/srv/config/nsvpn/tunnels/home");
+	cr_expect(str_has_prefix(netns, want));
+	cr_expect_str_eq(place_state(), state);
+	(void)rmdir(dir);
+}
+
+Test(places, a_passing_tunnel_is_found_before_a_configured_one)
+{
+	_cleanup_(freep) char *dir = new_runtime_dir(0700), *error = NULL, *command = NULL, *passing = NULL, *etc = NULL;
+
+	setenv("XDG_RUNTIME_DIR", dir, 1);
+	cr_assert_eq(places_use_rootless(&error), 0);
+	passing = place_passing();
+	command = str_format("mkdir -p %s/tunnels/home", passing);
+	cr_assert_eq(system(command), 0);
+	etc = place_tunnel_etc("home");
+	cr_expect(str_has_prefix(etc, passing));
+	free(command);
+	command = str_format("rm -r %s", dir);
+	cr_expect_eq(system(command), 0);
+}
+
+Test(places, a_runtime_folder_that_others_may_enter_is_refused)
+{
+	_cleanup_(freep) char *dir = new_runtime_dir(0750), *error = NULL;
+
+	setenv("XDG_RUNTIME_DIR", dir, 1);
+	cr_expect_eq(places_use_rootless(&error), -EPERM);
+	cr_expect(error && strstr(error, dir) && strstr(error, "chmod 700"));
+	cr_expect_not(place_is_rootless());
+	(void)rmdir(dir);
+}
+
+Test(places, a_missing_runtime_folder_is_named)
+{
+	_cleanup_(freep) char *error = NULL;
+
+	setenv("XDG_RUNTIME_DIR", "/nowhere/at/all", 1);
+	cr_expect_eq(places_use_rootless(&error), -ENOENT);
+	cr_expect(error && strstr(error, "/nowhere/at/all"));
 }
