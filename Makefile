@@ -60,7 +60,7 @@ LIBS_nl       := $(call pkg,--libs,libmnl libnl-3.0 libnl-route-3.0 libnftables)
 LIBS_crypto   := $(call pkg,--libs,libssl libcrypto)
 LIBS_systemd  := $(call pkg,--libs,libsystemd)
 LIBS_seccomp  := $(call pkg,--libs,libseccomp)
-LIBS_lzo      := $(call pkg,--libs,lzo2)
+LIBS_lzo      := $(call pkg,--libs,lzo2 liblz4)
 LIBS_criterion := $(call pkg,--libs,criterion)
 
 # ---- folders and programs ---------------------------------------------------------------------------------------

@@ -280,6 +280,18 @@ int ovpn_opt_auth(struct ovpn_parser *p, const struct ovpn_item *it)
 	return ovpn_refuse(p, "unknown digest '%s'; common ones are SHA1, SHA256 and SHA512", shown);
 }
 
+int ovpn_opt_allow_compression(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	const char *s = it->words[1];
+
+	if (!str_eq(s, "no") && !str_eq(s, "asym") && !str_eq(s, "yes"))
+		return ovpn_refuse(p, "takes no, asym or yes; correct line %u", it->line);
+	p->o->no_compression = str_eq(s, "no");
+	if (p->o->no_compression)
+		return ovpn_note(p, FATE_HONOURED, "packets that the server compressed are dropped, and nothing is sent compressed");
+	return ovpn_note(p, FATE_HONOURED, "packets that the server compressed are unpacked, nothing is sent compressed");
+}
+
 int ovpn_opt_comp_lzo(struct ovpn_parser *p, const struct ovpn_item *it)
 {
 	const char *s = it->n_words > 1 ? it->words[1] : "adaptive";
@@ -307,10 +319,6 @@ int ovpn_opt_compress(struct ovpn_parser *p, const struct ovpn_item *it)
 			continue;
 		p->o->framing = words[i].framing;
 		p->o->lzo_option = true;
-		if (str_has_prefix(s, "lz4"))
-			return ovpn_note(
-				p, FATE_HONOURED,
-				"the format is kept, nothing is compressed; LZ4 packets of the server are dropped");
 		return 0;
 	}
 	return ovpn_refuse(p, "unknown algorithm; use stub-v2, or ask the provider for a profile without compression");

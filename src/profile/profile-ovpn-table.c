@@ -33,7 +33,7 @@
 
 /* clang-format off */
 static const struct ovpn_option table[] = {
-	IGN("allow-compression", 0, "nsvpn never compresses"),
+	HON("allow-compression", 0, 1, 1, ovpn_opt_allow_compression, WHY_NEVER),
 	IGN("allow-nonadmin", 0, WHY_WINDOWS),
 	IGN("allow-pull-fqdn", 0, "names in pushed routes are not looked up"),
 	IGN("allow-recursive-routing", 0, "the engine's own packets never enter the tunnel"),
@@ -69,11 +69,11 @@ static const struct ovpn_option table[] = {
 	REF("client-disconnect", 0, WHY_SCRIPT),
 	REF("client-nat", 0, WHY_HOST),
 	REF("client-to-client", 0, WHY_SERVER),
-	HON("comp-lzo", 0, 0, 1, ovpn_opt_comp_lzo, "the packet format is kept, nothing is compressed"),
+	HON("comp-lzo", 0, 0, 1, ovpn_opt_comp_lzo, "compressed packets are unpacked, nothing is sent compressed"),
 	IGN("comp-noadapt", 0, "nsvpn never compresses"),
 	IGN("compat-mode", 0, "what old servers need is always allowed where it is safe"),
 	IGN("compat-names", 0, "how the certificate's names are written does not change"),
-	HON("compress", 0, 0, 1, ovpn_opt_compress, "the packet format is kept, nothing is compressed"),
+	HON("compress", 0, 0, 1, ovpn_opt_compress, "compressed packets are unpacked, nothing is sent compressed"),
 	REF("config", 0, "nsvpn never includes another file; put its text in place of line @"),
 	REF("connect-freq", 0, WHY_SERVER),
 	REF("connect-freq-initial", 0, WHY_SERVER),

@@ -173,6 +173,7 @@ int ovpn_opt_cipher(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_data_ciphers(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_data_ciphers_fallback(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_auth(struct ovpn_parser *p, const struct ovpn_item *it);
+int ovpn_opt_allow_compression(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_comp_lzo(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_compress(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_fragment(struct ovpn_parser *p, const struct ovpn_item *it);

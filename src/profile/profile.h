@@ -69,7 +69,8 @@ struct ovpn_options {
 	char *cipher_fallback;  /* canonical or NULL */
 	char *auth;             /* digest name, canonical lower case as OpenSSL knows it; default "sha1" */
 	enum framing framing;
-	bool lzo_option;        /* comp-lzo or compress stood in the file: OCC string needs it; decompression allowed */
+	bool lzo_option;        /* comp-lzo or compress stood in the file: OCC string needs it */
+	bool no_compression;    /* allow-compression no: compressed packets are dropped */
 	unsigned replay_window; /* packets, 64..; default 64 */
 	/* authentication */
 	bool auth_user_pass;

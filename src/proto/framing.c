@@ -1,11 +1,12 @@
 /*
- * Compression framing. The decompressor runs on authenticated bytes only, from a copy in a buffer that was allocated
- * at the start, with a hard bound on its output.
+ * Compression framing. The decompressors run on authenticated bytes only, from a copy in a buffer that was allocated
+ * at the start, with a hard bound on their output.
  */
 #include "proto/framing.h"
 
 #include <string.h>
 
+#include <lz4.h>
 #include <lzo/lzo1x.h>
 
 #include "base/cleanup.h"
@@ -16,10 +17,11 @@
 #define SWAP_LZ4 0x69
 #define STUB_ESCAPE 0x50
 #define STUB_PLAIN 0x00
+#define STUB_LZ4 0x01
 #define STUB_PLAIN_2_7 0x0A /* what newer servers write instead */
 
-/* Compressed bytes that can be longer than what they stand for, by LZO's own rule. */
-static size_t lzo_worst(size_t len)
+/* Compressed bytes can be longer than what they stand for, by LZO's own rule; LZ4's (len / 255 + 16) is below it. */
+static size_t compressed_worst(size_t len)
 {
 	return len + len / 16 + 64 + 3;
 }
@@ -27,11 +29,11 @@ static size_t lzo_worst(size_t len)
 int framing_init(struct framing_state *f, enum framing kind, bool decompress, size_t inner_max)
 {
 	*f = (struct framing_state){ .kind = kind, .inner_max = inner_max };
-	if (!decompress || kind != FRAMING_LZO)
+	if (!decompress || kind == FRAMING_NONE)
 		return 0;
-	if (lzo_init() != LZO_E_OK)
+	if (kind == FRAMING_LZO && lzo_init() != LZO_E_OK)
 		return -EIO;
-	f->scratch_len = lzo_worst(inner_max);
+	f->scratch_len = compressed_worst(inner_max);
 	f->scratch = malloc(f->scratch_len);
 	if (!f->scratch)
 		return -ENOMEM;
@@ -76,18 +78,29 @@ unsigned framing_parts(enum framing kind, const uint8_t *in, size_t len, struct 
 	return 1;
 }
 
-/* len compressed bytes at out are replaced by what they stand for. */
-static ssize_t lzo_expand(struct framing_state *f, uint8_t *out, size_t len, size_t room)
+static ssize_t lzo_expand(const uint8_t *in, size_t len, uint8_t *out, size_t most)
 {
-	lzo_uint n = MIN(room, f->inner_max);
+	lzo_uint n = most;
 
+	return lzo1x_decompress_safe(in, len, out, &n, NULL) == LZO_E_OK ? (ssize_t)n : -VERDICT_DROP_FRAMING;
+}
+
+static ssize_t lz4_expand(const uint8_t *in, size_t len, uint8_t *out, size_t most)
+{
+	int n = LZ4_decompress_safe((const char *)in, (char *)out, (int)len, (int)most);
+
+	return n >= 0 ? n : -VERDICT_DROP_FRAMING;
+}
+
+/* len compressed bytes at in, which lies in or before out, are replaced by what they stand for, at out. */
+static ssize_t expand(struct framing_state *f, ssize_t (*unpack)(const uint8_t *, size_t, uint8_t *, size_t),
+		      const uint8_t *in, size_t len, uint8_t *out, size_t room)
+{
 	f->n_compressed++;
 	if (!f->decompress || len > f->scratch_len)
 		return -VERDICT_DROP_FRAMING;
-	memcpy(f->scratch, out, len);
-	if (lzo1x_decompress_safe(f->scratch, len, out, &n, NULL) != LZO_E_OK)
-		return -VERDICT_DROP_FRAMING;
-	return (ssize_t)n;
+	memcpy(f->scratch, in, len);
+	return unpack(f->scratch, len, out, MIN(room, f->inner_max));
 }
 
 static ssize_t strip_lzo(struct framing_state *f, uint8_t *out, size_t len, size_t room)
@@ -95,28 +108,31 @@ static ssize_t strip_lzo(struct framing_state *f, uint8_t *out, size_t len, size
 	if (out[-1] == LZO_PLAIN)
 		return (ssize_t)(len - 1);
 	if (out[-1] == LZO_LZO1X)
-		return lzo_expand(f, out, len - 1, room);
+		return expand(f, lzo_expand, out, len - 1, out, room);
 	return -VERDICT_DROP_FRAMING;
 }
 
-static ssize_t strip_swap(struct framing_state *f, uint8_t *out, size_t len)
+static ssize_t strip_swap(struct framing_state *f, uint8_t *out, size_t len, size_t room)
 {
-	if (out[0] == SWAP_LZ4)
-		f->n_compressed++;
-	if (out[0] != SWAP_PLAIN)
+	uint8_t mark = out[0];
+
+	if (mark != SWAP_PLAIN && mark != SWAP_LZ4)
 		return -VERDICT_DROP_FRAMING;
 	out[0] = out[len - 1]; /* with one byte alone the result is empty */
-	return (ssize_t)(len - 1);
+	return mark == SWAP_PLAIN ? (ssize_t)(len - 1) : expand(f, lz4_expand, out, len - 1, out, room);
 }
 
-static ssize_t strip_stub(struct framing_state *f, uint8_t *out, size_t len)
+static ssize_t strip_stub(struct framing_state *f, uint8_t *out, size_t len, size_t room)
 {
 	if (out[0] != STUB_ESCAPE)
 		return (ssize_t)len;
 	if (len < 2)
 		return -VERDICT_DROP_FRAMING;
+	if (out[1] == STUB_LZ4)
+		return expand(f, lz4_expand, out + 2, len - 2, out, room);
 	if (out[1] != STUB_PLAIN && out[1] != STUB_PLAIN_2_7) {
 		f->n_compressed++;
+		f->n_unknown++;
 		return -VERDICT_DROP_FRAMING;
 	}
 	/* Never an IP packet, so the copy costs nothing in practice. */
@@ -134,9 +150,9 @@ ssize_t framing_strip(struct framing_state *f, uint8_t *out, size_t len, size_t 
 	case FRAMING_LZO:
 		return strip_lzo(f, out, len, room);
 	case FRAMING_SWAP:
-		return strip_swap(f, out, len);
+		return strip_swap(f, out, len, room);
 	case FRAMING_STUB_V2:
-		return strip_stub(f, out, len);
+		return strip_stub(f, out, len, room);
 	}
 	return -VERDICT_DROP_FRAMING;
 }

@@ -7,7 +7,8 @@
  *   SWAP     0xFB, packet without its first byte, that byte 0x69: LZ4-compressed
  *   STUB_V2  packet; 0x50 0x00 packet when it begins with 0x50; 0x50 n: compressed
  *
- * Compressed packets are decompressed only for LZO and only when the profile's file asks for it; the output is bounded.
+ * A server may compress all the same, so what it compressed is unpacked: LZO1X in LZO, LZ4 in SWAP and STUB_V2. Other
+ * algorithms are not, nor anything when the profile forbids it (`allow-compression no`). The output is bounded.
  */
 #pragma once
 
@@ -23,14 +24,15 @@
 
 struct framing_state {
 	enum framing kind;
-	bool decompress;        /* LZO only */
+	bool decompress;
 	size_t inner_max;       /* longest packet a decompression may give */
 	uint8_t *scratch;       /* owned; only with decompress */
 	size_t scratch_len;
-	uint64_t n_compressed;  /* compressed packets seen: tell the user once when they are dropped */
+	uint64_t n_compressed;  /* compressed packets seen, opened or not: a thing to tell the user once */
+	uint64_t n_unknown;     /* those of an algorithm that is not had */
 };
 
-/* 0, -ENOMEM, -EIO (liblzo2 does not work here). decompress counts for FRAMING_LZO only. Allocates here, not later. */
+/* 0, -ENOMEM, -EIO (liblzo2 does not work here). Allocates here, not later. */
 int framing_init(struct framing_state *f, enum framing kind, bool decompress, size_t inner_max);
 void framing_done(struct framing_state *f);
 

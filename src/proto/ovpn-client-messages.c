@@ -125,8 +125,8 @@ static void on_pushed(struct ovpn_client *c, usec_t now)
 		fail_errno(c, r, FAIL_NEGOTIATION, error);
 		return;
 	}
-	/* Compressed packets are taken only where the profile itself speaks of compression; none is ever sent. */
-	r = framing_init(&c->framing, c->push.framing, c->options->lzo_option, c->settings.mtu);
+	/* Compressed packets are taken unless the profile forbids them; none is ever sent. */
+	r = framing_init(&c->framing, c->push.framing, !c->options->no_compression, c->settings.mtu);
 	if (r < 0) {
 		fail_errno(c, -ENOMEM, FAIL_INTERNAL, NULL);
 		return;

@@ -66,13 +66,24 @@ static void tell_framing(struct ovpn_client *c, usec_t now)
 		return;
 	if (c->framing.n_compressed && !c->framing.decompress)
 		ovpn_client_info(c, now,
-				 "the server compresses packets, which is unsafe (VORACLE), and they are dropped: nsvpn takes only LZO, and only where the profile has `comp-lzo` or `compress`; remove the option on the server");
+				 "the server compresses packets, which the profile forbids (allow-compression no), and they are dropped: remove `comp-lzo` or `compress` on the server");
+	else if (c->framing.n_unknown)
+		ovpn_client_info(c, now,
+				 "the server compresses packets with a method that nsvpn has not, and they are dropped: it has LZO and LZ4; remove `compress` on the server");
 	else if (++c->n_misframed >= MISFRAMED_MAX)
 		ovpn_client_info(c, now,
 				 "the server's packets open well, but what is inside is neither IP nor a sign of life: `comp-lzo` or `compress` differs between the server and this profile; make them the same");
 	else
 		return;
 	c->framing_told = true;
+}
+
+/* It works; what is compressed together with a secret tells of it by its length. Told once. */
+static void tell_compression(struct ovpn_client *c, usec_t now)
+{
+	c->compression_told = true;
+	ovpn_client_info(c, now,
+			 "the server compresses packets, which can betray what is inside (VORACLE): ask its operator to remove `comp-lzo` or `compress`; nsvpn itself compresses nothing");
 }
 
 static ssize_t data_in(struct ovpn_client *c, struct ovpn_data *d, const uint8_t *wire, size_t len, uint8_t *out,
@@ -92,6 +103,8 @@ static ssize_t data_in(struct ovpn_client *c, struct ovpn_data *d, const uint8_t
 		tell_framing(c, now);
 		return n;
 	}
+	if (c->framing.n_compressed && !c->compression_told)
+		tell_compression(c, now);
 	switch (kind) {
 	case OVPN_INNER_IP:
 		c->traffic += (size_t)n;

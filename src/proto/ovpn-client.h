@@ -54,7 +54,7 @@ struct ovpn_client {
 	char occ[OVPN_OCC_MAX];
 	char peer_info[OVPN_PEERINFO_MAX];
 	struct framing_state framing;
-	bool framing_made, framing_told;
+	bool framing_made, framing_told, compression_told;
 	unsigned n_misframed;     /* authentic, and not a packet */
 
 	struct ovpn_push push;

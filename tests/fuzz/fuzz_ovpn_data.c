@@ -1,6 +1,6 @@
 /*
  * Data packets: opening what comes from the network, and taking the framing off what a peer with the right key may
- * have put inside, the LZO decompressor included.
+ * have put inside, the decompressors included.
  *
  * First byte: framing in bits 0-1, decompression in bit 2, cipher in bits 3-4, format in bit 5, CBC in place of AEAD in bit 6. Second byte: how much
  * more room than the datagram the output has.
@@ -50,7 +50,7 @@ static struct pair *pair_of(uint8_t selector)
 }
 
 /*
- * Opens into a buffer that is exactly as large as the contract says, for the sanitizer; liblzo2 is not instrumented, so
+ * Opens into a buffer that is exactly as large as the contract says, for the sanitizer; the libraries that decompress are not instrumented, so
  * where it may run the buffer has a border that is looked at.
  */
 static ssize_t open_exact(struct ovpn_data *d, const uint8_t *wire, size_t len, size_t more, enum ovpn_inner *kind,

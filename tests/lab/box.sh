@@ -13,7 +13,7 @@ BOX_PID=                # its PID 1, as it is seen from outside
 BOX_NSPAWN=
 BOX_PACKAGES=systemd,systemd-sysv,dbus,polkitd,libpam-systemd,systemd-resolved,libnss-resolve,nscd,sudo,openssh-server,openssh-client
 BOX_PACKAGES=$BOX_PACKAGES,tmux,vim-tiny,procps,iproute2,nftables,curl,jq,bind9-dnsutils,libcap2-bin,util-linux,adduser
-BOX_PACKAGES=$BOX_PACKAGES,libnl-3-200,libnl-route-3-200,libnftables1,libmnl0,liblzo2-2,libseccomp2,passwd,ca-certificates
+BOX_PACKAGES=$BOX_PACKAGES,libnl-3-200,libnl-route-3-200,libnftables1,libmnl0,liblzo2-2,liblz4-1,libseccomp2,passwd,ca-certificates
 
 # Where Debian comes from is this machine's own setting.
 box_mirror() {

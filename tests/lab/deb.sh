@@ -11,7 +11,7 @@
 
 DEB_HERE=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 DEB_BUILD=make,gcc,libc6-dev,dpkg-dev,pkg-config,libmnl-dev,libnl-3-dev,libnl-route-3-dev,libnftables-dev,libsystemd-dev
-DEB_BUILD=$DEB_BUILD,libssl-dev,libseccomp-dev,liblzo2-dev
+DEB_BUILD=$DEB_BUILD,libssl-dev,libseccomp-dev,liblzo2-dev,liblz4-dev
 
 deb_fail() { # WHAT LOG
   tail -n 20 "$2" | sed 's/^/# /'

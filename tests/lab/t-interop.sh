@@ -62,7 +62,18 @@ full_size() { # datagrams as large as the device takes, from inside and echoed b
   n=$(inside bash -c 'exec 3<>/dev/udp/192.0.2.80/7; head -c 1200 /dev/zero >&3; head -c 1200 <&3 | wc -c')
   [ "$n" = 1200 ]
 }
-wire_bytes() { in_ns vpn cat /sys/class/net/eth0/statistics/tx_bytes; }
+# What a server really compressed is smaller outside than inside.
+compresses() {
+  local before after n
+  before=$(wire_bytes)
+  n=$(inside bash -c 'exec 3<>/dev/tcp/192.0.2.80/19; head -c 3000000 <&3 | wc -c')
+  after=$(wire_bytes)
+  is "$1: compressible data comes" 3000000 "$n"
+  diag "$1: 3000000 bytes were $((after - before)) on the wire"
+  ok "$1: and came compressed" test $((after - before)) -gt 10000 -a $((after - before)) -lt 2700000
+  ok "$1: the user is told" grep -q VORACLE <(nsvpn logs home)
+}
+wire_bytes() { in_ns vpn ip -s -j link show eth0 | jq ".[0].stats64.tx.bytes"; }
 
 # row WHAT: the story of the server and the profile that are there.
 row() {
@@ -126,4 +137,30 @@ if wanted no-negotiation; then
   client "cipher AES-256-CBC" "auth SHA256" "explicit-exit-notify 1" 'pull-filter ignore "cipher "'
   cipher=AES-256-CBC row "AES-256-CBC without negotiation"
 fi
+
+# ---- compression framing --------------------------------------------------------------------------------------------
+
+# NAME | lines of the server | lines of the profile | does the server compress?
+while IFS='|' read -r name srv cli really; do
+  [ -n "$name" ] && wanted "$name" || continue
+  IFS=';' read -ra lines <<<"$srv"
+  server "tls-crypt $PKI/ta.key" "${lines[@]}"
+  IFS=';' read -ra lines <<<"$cli"
+  client "$(inline tls-crypt $PKI/ta.key)" "explicit-exit-notify 1" "${lines[@]}"
+  extra=${really:+compresses} row "framing, $name"
+done <<'EOF'
+comp-lzo|comp-lzo yes;allow-compression yes|comp-lzo|yes
+comp-lzo-adaptive|comp-lzo adaptive;allow-compression yes|comp-lzo no|
+comp-lzo-no|comp-lzo no|comp-lzo no|
+comp-lzo-pushed|comp-lzo yes;push "comp-lzo yes";allow-compression yes||yes
+compress-lzo|compress lzo;allow-compression yes|compress lzo|yes
+lz4|compress lz4;allow-compression yes|compress lz4|yes
+lz4-pushed|compress lz4;push "compress lz4";allow-compression yes|compress|yes
+lz4-v2|compress lz4-v2;allow-compression yes|compress lz4-v2|yes
+lz4-v2-pushed|compress lz4-v2;push "compress lz4-v2";allow-compression yes||yes
+stub|compress stub|compress stub|
+stub-v2|compress stub-v2|compress stub-v2|
+stub-v2-pushed|compress stub-v2;push "compress stub-v2"||
+lz4-v2-cbc|compress lz4-v2;allow-compression yes;data-ciphers AES-256-CBC;auth SHA256|compress lz4-v2;cipher AES-256-CBC;auth SHA256|yes
+EOF
 tap_done

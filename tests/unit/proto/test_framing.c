@@ -1,6 +1,7 @@
 /* Compression framing: each kind both ways, empty payloads, compressed packets and hostile ones. */
 #include "proto/framing.h"
 
+#include <lz4.h>
 #include <lzo/lzo1x.h>
 #include <stdlib.h>
 
@@ -196,4 +197,94 @@ Test(framing, damaged_lzo_stays_inside_its_bounds)
 	}
 	framing_done(&f);
 	framing_done(&f); /* twice is fine */
+}
+
+/* The same for LZ4, marked as SWAP and STUB_V2 want it. */
+static size_t compressed_lz4(enum framing kind, uint8_t *buf, size_t cap, size_t inner_len, size_t run)
+{
+	static char inner[65536], packed[65536];
+	int n;
+
+	for (size_t i = 0; i < inner_len; i++)
+		inner[i] = (char)(i == 0 ? 0x45 : i / run);
+	n = LZ4_compress_default(inner, packed, (int)inner_len, sizeof(packed));
+	cr_assert(n > 1 && (size_t)n + 2 < cap);
+	if (kind == FRAMING_STUB_V2) {
+		buf[0] = 0x50;
+		buf[1] = 0x01;
+		memcpy(buf + 2, packed, (size_t)n);
+		return (size_t)n + 2;
+	}
+	/* the mark takes the first byte's place, which goes to the end */
+	buf[0] = 0x69;
+	memcpy(buf + 1, packed + 1, (size_t)n - 1);
+	buf[n] = (uint8_t)packed[0];
+	return (size_t)n + 1;
+}
+
+Test(framing, lz4_packets_are_decompressed_within_bounds)
+{
+	static const enum framing kinds[] = { FRAMING_SWAP, FRAMING_STUB_V2 };
+	static uint8_t buf[8192], damaged[sizeof(buf)];
+
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+		size_t n = compressed_lz4(kinds[k], buf, sizeof(buf), 1500, 8);
+		struct framing_state f;
+
+		cr_assert_eq(framing_init(&f, kinds[k], true, 1500), 0);
+		for (int round = 0; round < 2; round++) {
+			cr_assert_eq(strip(&f, buf, n, ROOM), 1500);
+			cr_assert_eq(out[0], 0x45);
+			for (size_t i = 1; i < 1500; i++)
+				cr_assert_eq(out[i], (uint8_t)(i / 8));
+			cr_assert_eq(out[1500], 0xcc, "written beyond the packet");
+		}
+		cr_assert_eq(f.n_compressed, 2);
+		cr_assert_eq(f.n_unknown, 0);
+		cr_assert_eq(strip(&f, buf, n, 1499), -VERDICT_DROP_FRAMING, "one byte more than there is room");
+		cr_assert_eq(out[1499], 0xcc);
+		for (size_t cut = 1; cut < n; cut++)
+			cr_assert_leq(strip(&f, buf, cut, ROOM), 1500, "cut to %zu", cut);
+		srand(7);
+		for (int i = 0; i < 20000; i++) {
+			memcpy(damaged, buf, n);
+			for (int j = 0; j <= i % 4; j++)
+				damaged[2 + (size_t)rand() % (n - 2)] = (uint8_t)rand();
+			cr_assert_leq(strip(&f, damaged, n, ROOM), 1500);
+			cr_assert_eq(out[1500], 0xcc, "written beyond inner_max");
+		}
+		/* a bomb: 64 KiB in a few hundred bytes */
+		n = compressed_lz4(kinds[k], buf, sizeof(buf), 65536, 65536);
+		cr_assert_lt(n, 1500);
+		cr_assert_eq(strip(&f, buf, n, ROOM), -VERDICT_DROP_FRAMING);
+		cr_assert_eq(out[1500], 0xcc);
+		framing_done(&f);
+		/* and dropped, but counted, when it is forbidden */
+		cr_assert_eq(framing_init(&f, kinds[k], false, 1500), 0);
+		cr_assert_eq(strip(&f, buf, n, ROOM), -VERDICT_DROP_FRAMING);
+		cr_assert_eq(f.n_compressed, 1);
+		framing_done(&f);
+	}
+}
+
+/* The mark alone, or with an empty body: the decompressors get zero bytes. */
+Test(framing, compressed_nothing_is_dropped)
+{
+	static const struct {
+		enum framing kind;
+		const char *framed;
+	} v[] = {
+		{ FRAMING_LZO, "66" }, { FRAMING_SWAP, "69" }, { FRAMING_STUB_V2, "5001" }, { FRAMING_STUB_V2, "5003aa" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(v); i++) {
+		struct framing_state f;
+		uint8_t buf[8];
+
+		cr_assert_eq(framing_init(&f, v[i].kind, true, 1500), 0);
+		cr_assert_eq(strip(&f, buf, unhex(v[i].framed, buf, sizeof(buf)), ROOM), -VERDICT_DROP_FRAMING, "%s", v[i].framed);
+		cr_assert_eq(f.n_compressed, 1);
+		cr_assert_eq(f.n_unknown, i == 3);
+		framing_done(&f);
+	}
 }

@@ -577,16 +577,16 @@ Test(ovpn_client, says_that_the_framing_differs)
 	cr_assert_eq(w.sim.n_info, 2); /* TLS is up; this */
 }
 
-/* 0x66 is LZO: refused without the option in the file, decompressed with it; then it is not refused but broken. */
+/* 0x66 is LZO: decompressed, and then it is broken; or refused when the profile says so. */
 Test(ovpn_client, tells_refused_compression_from_broken)
 {
-	static const bool asked[] = { false, true };
+	static const bool taken[] = { false, true };
 	uint8_t framed[40] = { 0x66, 0xff, 0xff, 0xff }, wire[300];
 
 	world_done(&w);
-	for (size_t k = 0; k < ARRAY_SIZE(asked); k++) {
+	for (size_t k = 0; k < ARRAY_SIZE(taken); k++) {
 		world_init(&w);
-		w.o->lzo_option = asked[k];
+		w.o->no_compression = !taken[k];
 		w.peer.push = WORLD_PUSH ",comp-lzo adaptive";
 		world_up(&w, 1);
 		for (unsigned i = 0; i < 5; i++) {
@@ -595,12 +595,32 @@ Test(ovpn_client, tells_refused_compression_from_broken)
 			cr_expect_eq(sim_inject(&w.sim, wire, n), -VERDICT_DROP_FRAMING);
 		}
 		(void)sim_run(&w.sim, USEC_PER_SEC, NULL);
-		cr_expect_eq(strstr(w.sim.infos, "VORACLE") == NULL, asked[k], "%s", w.sim.infos);
-		cr_expect_eq(strstr(w.sim.infos, "neither IP nor") != NULL, asked[k], "%s", w.sim.infos);
+		cr_expect_eq(strstr(w.sim.infos, "allow-compression no") == NULL, taken[k], "%s", w.sim.infos);
+		cr_expect_eq(strstr(w.sim.infos, "neither IP nor") != NULL, taken[k], "%s", w.sim.infos);
 		world_done(&w);
 	}
 	world_init(&w);
 	world_start(&w, 0);
+}
+
+Test(ovpn_client, warns_once_of_a_server_that_compresses)
+{
+	/* 0x66, then LZO1X of 0x45 and 1399 times 'a' as lzo1x_1_compress of liblzo2 2.10 gives it. */
+	static const uint8_t framed[] = { 0x66, 0x03, 0x45, 0x61, 0x61, 0x61, 0x61, 0x61, 0x20, 0x00, 0x00, 0x00,
+					  0x00, 0x00, 0x48, 0x00, 0x00, 0x0b, 0x61, 0x61, 0x61, 0x61, 0x61, 0x61,
+					  0x61, 0x61, 0x61, 0x61, 0x61, 0x61, 0x61, 0x61, 0x11, 0x00, 0x00 };
+	uint8_t wire[300];
+
+	w.peer.push = WORLD_PUSH ",comp-lzo no";
+	world_up(&w, 1);
+	for (unsigned i = 0; i < 5; i++) {
+		size_t n = peer_seal(w.sim.peer, framed, sizeof(framed), wire, w.sim.now);
+
+		cr_expect_eq(sim_inject(&w.sim, wire, n), 1400);
+	}
+	(void)sim_run(&w.sim, USEC_PER_SEC, NULL);
+	cr_expect(strstr(w.sim.infos, "VORACLE"), "%s", w.sim.infos);
+	cr_expect_eq(w.sim.n_info, 2, "%s", w.sim.infos); /* TLS is up; this */
 }
 
 Test(ovpn_client, as_many_bytes_as_inactive_wants_are_enough)
