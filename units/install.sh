@@ -37,8 +37,14 @@ case $prefix in
 esac
 unit=$(mktemp)
 trap 'rm -f "$unit"' EXIT
-sed "s|@LIBEXECDIR@|$libexecdir|" "$top/units/nsvpnd.service" >"$unit"
-put 644 "$unit" "$lib/systemd/system/nsvpnd.service"
+put_filled() { # MODE FILE TARGET: with the places of this installation
+	sed -e "s|@LIBEXECDIR@|$libexecdir|g" -e "s|@BINDIR@|$bindir|g" -e "s|@UNITDIR@|$lib/systemd/system|g" "$2" >"$unit"
+	put "$1" "$unit" "$3"
+}
+for name in nsvpnd.service nsvpn@.service nsvpn-netns@.service; do
+	put_filled 644 "$top/units/$name" "$lib/systemd/system/$name"
+done
+put_filled 755 "$top/units/nsvpn-generator" "$lib/systemd/system-generators/nsvpn-generator"
 put 644 "$top/units/org.nsvpn1.service" "$share/dbus-1/system-services/org.nsvpn1.service"
 put 644 "$top/units/org.nsvpn1.conf" "$busdir/system.d/org.nsvpn1.conf"
 put 644 "$top/units/org.nsvpn1.policy" "$policies/org.nsvpn1.policy"

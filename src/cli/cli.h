@@ -39,5 +39,6 @@ int cmd_list(struct cli *cli, const struct command *self, int argc, char **argv)
 int cmd_explain(struct cli *cli, const struct command *self, int argc, char **argv);
 int cmd_plan(struct cli *cli, const struct command *self, int argc, char **argv);
 int cmd_logs(struct cli *cli, const struct command *self, int argc, char **argv);
+int cmd_unit(struct cli *cli, const struct command *self, int argc, char **argv);
 int cmd_desktop(struct cli *cli, const struct command *self, int argc, char **argv);
 int cmd_demo(struct cli *cli, const struct command *self, int argc, char **argv);

@@ -85,6 +85,16 @@ static const struct command commands[] = {
 	  "  --new-instance     as with `nsvpn exec`: separate from an instance that runs outside\n\n"
 	  "  nsvpn desktop add firefox --new-instance",
 	  true, cmd_desktop },
+	{ "unit", "add UNIT [-t NAME] [--now] [--joins-namespace-of] | remove UNIT [--now] | list", "services that live in a tunnel",
+	  "Makes a service of systemd live in tunnel NAME, from its first packet to its last: it is started when the tunnel is\n"
+	  "connected and stopped before it is taken down. One file is written, a drop-in of UNIT, and compared with what systemd\n"
+	  "makes of it; `remove` takes it away again. UNIT is the name of a service, or of a template (name@.service).\n\n"
+	  "  -t, --tunnel NAME     which tunnel. Default: as with `nsvpn up`\n"
+	  "  --now                 restart UNIT if it runs, so that it counts at once\n"
+	  "  --joins-namespace-of  with PrivateNetwork= and JoinsNamespaceOf= in place of NetworkNamespacePath=\n\n"
+	  "A tunnel that shall be up without any service: Autostart=yes in its settings.conf, or systemctl enable nsvpn@NAME.\n\n"
+	  "  sudo nsvpn unit add kodi --now",
+	  true, cmd_unit },
 	{ "demo", "", "a self-contained demonstration",
 	  "Builds a private lab (a server, an \"internet\", a tunnel, a program inside), shows the kill switch, and leaves\n"
 	  "nothing behind. Takes about ten seconds.",

@@ -24,6 +24,7 @@ _nsvpn() {
 		'plan:every change that up would make'
 		'logs:the log of the tunnel'
 		'desktop:menu entries that start programs in a tunnel'
+		'unit:services that live in a tunnel'
 		'demo:a self-contained demonstration'
 	)
 	globals=(
@@ -68,6 +69,9 @@ _nsvpn() {
 		help) _describe command commands && ret=0 ;;
 		desktop) _arguments $globals '(-t --tunnel)'{-t,--tunnel}'[which tunnel]:tunnel:_nsvpn_tunnels' \
 			'--new-instance[a separate instance]' '1:action:(add remove list)' '2:program:_command_names -e' && ret=0 ;;
+		unit) _arguments $globals '(-t --tunnel)'{-t,--tunnel}'[which tunnel]:tunnel:_nsvpn_tunnels' '--now[restart it if it runs]' \
+			'--joins-namespace-of[by JoinsNamespaceOf=]' '1:action:(add remove list)' \
+			'2:unit:{ compadd -- ${(f)"$(systemctl list-unit-files --type=service --no-legend --plain 2>/dev/null | cut -d " " -f 1)"} }' && ret=0 ;;
 		demo) _arguments $globals && ret=0 ;;
 		esac
 		;;

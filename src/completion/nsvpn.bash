@@ -9,6 +9,7 @@ _nsvpn_options() {
 	status) echo "--watch --escapes --json" ;;
 	list) echo "--names --json" ;;
 	desktop) echo "--tunnel --new-instance --json" ;;
+	unit) echo "--tunnel --now --joins-namespace-of --json" ;;
 	explain | plan) echo "--json" ;;
 	logs) echo "--follow --json" ;;
 	esac
@@ -16,7 +17,7 @@ _nsvpn_options() {
 }
 
 _nsvpn() {
-	local commands="import remove up down exec shell status list explain plan logs desktop demo"
+	local commands="import remove up down exec shell status list explain plan logs desktop unit demo"
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command="" i
 	COMPREPLY=()
 
@@ -73,6 +74,10 @@ _nsvpn() {
 		mapfile -t COMPREPLY < <(compgen -W "$(nsvpn list --names 2>/dev/null)" -- "$cur"; compgen -f -X '!*.ovpn' -- "$cur")
 		;;
 	desktop) mapfile -t COMPREPLY < <(compgen -W "add remove list" -- "$cur"; compgen -c -- "$cur" | sort -u) ;;
+	unit)
+		mapfile -t COMPREPLY < <(compgen -W "add remove list" -- "$cur"
+			systemctl list-unit-files --type=service --no-legend --plain -- "$cur*" 2>/dev/null | cut -d ' ' -f 1)
+		;;
 	import | explain) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	exec) mapfile -t COMPREPLY < <(compgen -c -- "$cur" | sort -u) ;;
 	help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;

@@ -157,10 +157,9 @@ static pid_t quiet_fork(void)
 	return (pid_t)syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL);
 }
 
-int keeper_start(const struct pieces *m, char **ret_error)
+int keeper_start(const struct pieces *m, int program, char **ret_error)
 {
-	_cleanup_(closep) int program = (int)syscall(SYS_pidfd_open, getpid(), 0U);
-	pid_t pid = program < 0 ? -1 : quiet_fork();
+	pid_t pid = quiet_fork();
 	int r;
 
 	if (pid == 0) {

@@ -5,6 +5,6 @@
 
 /*
  * Forks it, from inside the mount namespace and still with root's rights. It belongs to nobody's session and is no child
- * of the caller; the caller's process is the program whose end it waits for. 0, or -errno and one sentence.
+ * of the caller; `program` (a pidfd) is whose end it waits for. 0, or -errno and one sentence.
  */
-int keeper_start(const struct pieces *m, char **ret_error);
+int keeper_start(const struct pieces *m, int program, char **ret_error);

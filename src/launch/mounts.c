@@ -24,12 +24,18 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/str.h"
 #include "launch/keeper.h"
 #include "launch/pieces.h"
+
+#define OWN_STEP_MSEC 10
+#define OWN_MAX_MSEC 10000 /* a service that has no mounts of its own by then gets none */
 
 static int fail(char **ret_error, int r, const char *what, const char *object)
 {
@@ -198,6 +204,13 @@ static int arrange(struct pieces *m, const char *run, const struct covers_user *
 	return r < 0 ? r : pieces_place(m, &placed, &missing, ret_error);
 }
 
+static int keep(const struct pieces *m, const char *run, pid_t pid, char **ret_error)
+{
+	_cleanup_(closep) int program = (int)syscall(SYS_pidfd_open, pid, 0U);
+
+	return program < 0 ? fail(ret_error, -errno, "watch the end of the program in", run) : keeper_start(m, program, ret_error);
+}
+
 int mounts_enter(const char *run, bool durable, const struct covers_user *isolate, char **ret_error)
 {
 	struct pieces m = { .n = 0 };
@@ -209,9 +222,73 @@ int mounts_enter(const char *run, bool durable, const struct covers_user *isolat
 		return fail(ret_error, -errno, "make the mount namespace private for", run);
 	r = arrange(&m, run, isolate, ret_error);
 	if (r == 0 && durable)
-		r = keeper_start(&m, ret_error);
+		r = keep(&m, run, getpid(), ret_error);
 	pieces_done(&m);
 	if (r == -ENOMEM && !*ret_error)
 		*ret_error = strdup("out of memory; nothing was started");
+	return r;
+}
+
+/* ---- services ---- */
+
+static bool is_namespace_of_first(int proc)
+{
+	struct stat st, first;
+
+	return fstatat(proc, "ns/mnt", &st, 0) < 0 || stat("/proc/1/ns/mnt", &first) < 0 ||
+	       (st.st_dev == first.st_dev && st.st_ino == first.st_ino);
+}
+
+/* Still the service manager's code, on its way to the service's program. */
+static bool is_before_exec(int proc)
+{
+	char own[4096], first[4096];
+	ssize_t n = readlinkat(proc, "exe", own, sizeof(own) - 1), m = readlink("/proc/1/exe", first, sizeof(first) - 1);
+
+	if (n < 0 || m < 0)
+		return true;
+	own[n] = first[m] = '\0';
+	return str_eq(own, first) || str_has_suffix(own, "/systemd-executor");
+}
+
+/* systemd forks first, then makes the mounts, then executes the program. */
+static int wait_for_own_mounts(int proc, char **ret_error)
+{
+	const struct timespec step = { .tv_nsec = OWN_STEP_MSEC * 1000000L };
+
+	for (int i = 0; i < OWN_MAX_MSEC / OWN_STEP_MSEC; i++) {
+		if (!is_namespace_of_first(proc) && !is_before_exec(proc))
+			return 0;
+		(void)nanosleep(&step, NULL); /* a shorter one is fine */
+	}
+	*ret_error = strdup("the service has the machine's own mounts, so the tunnel's resolver files cannot be put over them");
+	return -EPERM;
+}
+
+int mounts_keep(pid_t pid, const char *run, char **ret_error)
+{
+	_cleanup_(freep) char *path = str_format("/proc/%d", (int)pid);
+	_cleanup_(closep) int program = (int)syscall(SYS_pidfd_open, pid, 0U), proc = -EBADF, ns = -EBADF;
+	struct pieces m = { .n = 0 };
+	int r;
+
+	if (!path)
+		return -ENOMEM;
+	if (program >= 0) /* the folder stays that of the process, whoever gets its number later */
+		proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = proc < 0 ? -errno : wait_for_own_mounts(proc, ret_error);
+	if (r == 0) {
+		ns = openat(proc, "ns/mnt", O_RDONLY | O_CLOEXEC);
+		r = ns < 0 || setns(ns, CLONE_NEWNS) < 0 ? -errno : 0;
+	}
+	if (r < 0) {
+		if (!*ret_error)
+			*ret_error = str_format("cannot enter the mounts of process %d: %s", (int)pid, strerror(-r));
+		return r;
+	}
+	r = arrange(&m, run, NULL, ret_error);
+	if (r == 0)
+		r = keeper_start(&m, program, ret_error);
+	pieces_done(&m);
 	return r;
 }

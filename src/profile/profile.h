@@ -113,6 +113,7 @@ struct ovpn_options {
 struct tunnel_settings {
 	enum uplink uplink;
 	bool autostart;
+	bool ready_when_locked; /* Ready=locked: nsvpn@NAME.service does not wait for the connection */
 	struct inaddr dns[SETTINGS_DNS_MAX]; /* replaces what the server pushes */
 	unsigned n_dns;
 	enum { DEFAULT_ROUTE_AUTO, DEFAULT_ROUTE_YES, DEFAULT_ROUTE_NO } default_route;

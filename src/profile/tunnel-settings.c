@@ -25,6 +25,15 @@ static int parse_autostart(struct tunnel_settings *s, const char *value, const c
 	return parse_bool(value, &s->autostart);
 }
 
+static int parse_ready(struct tunnel_settings *s, const char *value, const char **ret_want)
+{
+	*ret_want = "connected or locked";
+	if (!str_ieq(value, "connected") && !str_ieq(value, "locked"))
+		return -EINVAL;
+	s->ready_when_locked = str_ieq(value, "locked");
+	return 0;
+}
+
 static int parse_default_route(struct tunnel_settings *s, const char *value, const char **ret_want)
 {
 	bool yes;
@@ -114,6 +123,7 @@ static int parse_groups(struct tunnel_settings *s, const char *value, const char
 static const struct tunnel_key keys[] = {
 	{ "Tunnel", "Uplink", parse_uplink, NULL },
 	{ "Tunnel", "Autostart", parse_autostart, NULL },
+	{ "Tunnel", "Ready", parse_ready, NULL },
 	{ "Tunnel", "DNS", parse_dns, NULL },
 	{ "Tunnel", "DefaultRoute", parse_default_route, NULL },
 	{ "Tunnel", "Via", NULL, "is not supported yet: a tunnel cannot run inside another; remove the line" },

@@ -9,7 +9,7 @@
 Test(tunnel_settings, reads_every_key)
 {
 	static const char text[] =
-		"# comment\r\n[Tunnel]\r\nUplink = socket\r\nAutostart=yes\nDNS=9.9.9.9  2620:fe::fe\n"
+		"# comment\r\n[Tunnel]\r\nUplink = socket\r\nAutostart=yes\nReady=locked\nDNS=9.9.9.9  2620:fe::fe\n"
 		"DefaultRoute=no\n[Access]\nUsers=nobody\nUsers=alice  1000 CORP\\bob\nGroups=vpn\n";
 	struct tunnel_settings s;
 	char *error = NULL;
@@ -17,6 +17,7 @@ Test(tunnel_settings, reads_every_key)
 	cr_assert_eq(tunnel_settings_parse(text, sizeof(text) - 1, "s.conf", &s, &error), 0, "%s", error);
 	cr_assert_eq(s.uplink, UPLINK_SOCKET);
 	cr_assert(s.autostart);
+	cr_assert(s.ready_when_locked);
 	cr_assert_eq(s.n_dns, 2);
 	cr_assert_eq(s.dns[1].family, AF_INET6);
 	cr_assert_eq(s.default_route, DEFAULT_ROUTE_NO);
@@ -45,6 +46,7 @@ static const struct {
 	  "s.conf:2:1: 'bridge' is no value for Uplink= in [Tunnel]; give veth or socket" },
 	{ "[Tunnel]\nUplink=\n", "veth or socket" },
 	{ "[Tunnel]\nAutostart=maybe\n", "yes or no" },
+	{ "[Tunnel]\nReady=soon\n", "connected or locked" },
 	{ "[Tunnel]\nDefaultRoute=sometimes\n", "auto, yes or no" },
 	{ "[Tunnel]\nDNS=\n", "addresses of name servers" },
 	{ "[Tunnel]\nDNS=dns.example\n", "addresses of name servers" },
