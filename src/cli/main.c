@@ -50,9 +50,12 @@ static const struct command commands[] = {
 	  "  --isolate            also close the sockets over which it could have another program act outside: buses, containers,\n"
 	  "                       printing ... It sees no files in /tmp and /run; display and sound stay; see nsvpn(1), ISOLATION\n"
 	  "  --no-new-privs       setuid programs in it give no rights\n"
-	  "  --notify             show what goes wrong as a notification of the desktop, where there is no terminal\n\n"
+	  "  --notify             show what goes wrong as a notification of the desktop, where there is no terminal\n"
+	  "  --rootless           a tunnel of your own, without root and without the service\n"
+	  "  --config FILE        with it: the tunnel of this profile, for as long as its programs run\n\n"
 	  "Exit status: the program's own; 125 nsvpn failed, 126 it cannot be executed, 127 it was not found.\n\n"
-	  "  nsvpn exec --new-instance firefox",
+	  "  nsvpn exec --new-instance firefox\n"
+	  "  nsvpn exec --rootless --config work.ovpn -- ssh build.example.net",
 	  false, cmd_exec },
 	{ "shell", "[-t NAME] [--isolate] [--user USER] [--timeout SECONDS] [--no-wait]", "run your shell in the tunnel",
 	  "The same as `nsvpn exec` with your own shell. The options and exit status are those of exec.", false, cmd_shell },

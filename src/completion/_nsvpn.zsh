@@ -3,7 +3,9 @@
 
 _nsvpn_tunnels() {
 	local -a names
-	names=(${(f)"$(nsvpn list --names 2>/dev/null)"})
+	local -a own
+	((words[(I)--rootless])) && own=(--rootless)
+	names=(${(f)"$(nsvpn list $own --names 2>/dev/null)"})
 	compadd -a names
 }
 
@@ -31,6 +33,7 @@ _nsvpn() {
 		'(-q --quiet)'{-q,--quiet}'[print errors only]'
 		'(-v --verbose)'{-v,--verbose}'[say more]'
 		'--json[print data as JSON]'
+		'--rootless[a tunnel of your own, without root]'
 		'(-h --help)'{-h,--help}'[help]'
 	)
 	running=(
@@ -44,6 +47,7 @@ _nsvpn() {
 		'--allow-running[although an instance runs outside]'
 		'--isolate[close the sockets that lead to programs outside]'
 		'--no-new-privs[setuid programs give no rights]'
+		'--config[with --rootless: the tunnel of this profile]:file:_files -g "*.ovpn"'
 		'--notify[failures as notifications of the desktop]'
 	)
 

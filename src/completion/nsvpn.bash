@@ -1,11 +1,19 @@
 # Completion of nsvpn for bash. Names of tunnels come from `nsvpn list --names`.
 
+# Of a user's own tunnels where --rootless stands on the line.
+_nsvpn_names() {
+	local own=""
+	[[ " ${COMP_WORDS[*]} " == *" --rootless "* ]] && own=--rootless
+	# shellcheck disable=SC2086
+	nsvpn list $own --names 2>/dev/null
+}
+
 _nsvpn_options() {
 	case $1 in
 	import) echo "--name --json" ;;
 	up) echo "--no-wait --timeout --credentials --uplink --json" ;;
 	down) echo "--all --kill --json" ;;
-	exec | shell) echo "--tunnel --user --timeout --no-wait --credentials --allow-inet-stdio --new-instance --allow-running --notify --isolate --no-new-privs" ;;
+	exec | shell) echo "--tunnel --user --timeout --no-wait --credentials --allow-inet-stdio --new-instance --allow-running --notify --isolate --no-new-privs --config" ;;
 	status) echo "--watch --escapes --json" ;;
 	list) echo "--names --json" ;;
 	desktop) echo "--tunnel --new-instance --json" ;;
@@ -13,7 +21,7 @@ _nsvpn_options() {
 	explain | plan) echo "--json" ;;
 	logs) echo "--follow --json" ;;
 	esac
-	echo "--quiet --verbose --help"
+	echo "--quiet --verbose --rootless --help"
 }
 
 _nsvpn() {
@@ -31,7 +39,7 @@ _nsvpn() {
 		esac
 	done
 	if [[ -z $command ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$commands help --json --quiet --verbose --version --help" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "$commands help --json --quiet --verbose --rootless --version --help" -- "$cur")
 		return
 	fi
 
@@ -39,7 +47,7 @@ _nsvpn() {
 	if [[ $command == exec ]]; then
 		for ((i = i + 1; i < COMP_CWORD; i++)); do
 			case ${COMP_WORDS[i]} in
-			-t | --tunnel | --user | --timeout | --credentials) ((i++)) ;;
+			-t | --tunnel | --user | --timeout | --credentials | --config) ((i++)) ;;
 			--) ((i++)); break ;;
 			-*) ;;
 			*) break ;;
@@ -56,9 +64,9 @@ _nsvpn() {
 	fi
 
 	case $prev in
-	-t | --tunnel) mapfile -t COMPREPLY < <(compgen -W "$(nsvpn list --names 2>/dev/null)" -- "$cur"); return ;;
+	-t | --tunnel) mapfile -t COMPREPLY < <(compgen -W "$(_nsvpn_names)" -- "$cur"); return ;;
 	--user) mapfile -t COMPREPLY < <(compgen -u -- "$cur"); return ;;
-	--credentials) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	--credentials | --config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
 	--uplink) mapfile -t COMPREPLY < <(compgen -W "veth socket" -- "$cur"); return ;;
 	--name | --timeout) return ;;
 	esac
@@ -68,10 +76,10 @@ _nsvpn() {
 	fi
 	case $command in
 	remove | down | status | plan | logs)
-		mapfile -t COMPREPLY < <(compgen -W "$(nsvpn list --names 2>/dev/null)" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "$(_nsvpn_names)" -- "$cur")
 		;;
 	up)
-		mapfile -t COMPREPLY < <(compgen -W "$(nsvpn list --names 2>/dev/null)" -- "$cur"; compgen -f -X '!*.ovpn' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "$(_nsvpn_names)" -- "$cur"; compgen -f -X '!*.ovpn' -- "$cur")
 		;;
 	desktop) mapfile -t COMPREPLY < <(compgen -W "add remove list" -- "$cur"; compgen -c -- "$cur" | sort -u) ;;
 	unit)

@@ -9,5 +9,12 @@ rc=$?
 sed 's/^/# /' <<<"$out"
 [ $rc = 0 ] && echo "ok 1 - client CPU per gigabyte: at most 1/2 of openvpn's up, 2/3 down" ||
   echo "not ok 1 - client CPU per gigabyte: at most 1/2 of openvpn's up, 2/3 down"
-echo "1..1"
-exit $rc
+both=$rc
+out=$("$here/../bench/rootless" "${NSVPN_BUILD:-build}" 3 2 2>&1)
+rc=$?
+sed 's/^/# /' <<<"$out"
+[ $rc = 0 ] && echo "ok 2 - a rootless tunnel is at most 10 % behind root's with uplink=socket" ||
+  echo "not ok 2 - a rootless tunnel is at most 10 % behind root's with uplink=socket"
+[ $rc = 0 ] || both=1
+echo "1..2"
+exit $both
