@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/tunnel-blocked.h"
+#include "daemon/tunnel-uplink.h"
 #include "daemon/tunnel.h"
 
 #define RESOLVE_TIMEOUT (10 * USEC_PER_SEC)
@@ -181,6 +182,7 @@ static int grant_socket(struct tunnel *t, const struct remote *remote, const str
 
 	t->monitor.phase = MONITOR_PHASE_IDLE;
 	r = tunnelnet_open_transport(t->net, &server, remote->transport, &fd, &path_mtu, &error);
+	tunnel_uplink_start(t, &server.addr);
 	if (r < 0)
 		return refuse_socket(t, r == -ENETUNREACH || r == -EHOSTUNREACH ? FAIL_UNREACHABLE : FAIL_INTERNAL,
 				     n_addresses, error ? error : strerror(-r));
@@ -205,6 +207,7 @@ static int resolved(struct tunnel *t, int error, const struct inaddr *addrs, siz
 	_cleanup_(freep) char *text = NULL;
 
 	if (error < 0) {
+		tunnel_uplink_start(t, &(struct inaddr){ .family = AF_UNSPEC }); /* perhaps there is no network yet */
 		text = str_format("%s (line %u of %s) does not resolve: %s; check the name and this machine's DNS",
 				  remote->host, remote->line, t->profile->source, why);
 		return refuse_socket(t, FAIL_RESOLVE, 0, text ? text : why);

@@ -18,6 +18,7 @@
 #include "daemon/tunnel-engine.h"
 #include "daemon/tunnel-inputs.h"
 #include "daemon/tunnel-request.h"
+#include "daemon/tunnel-uplink.h"
 #include "daemon/tunnel-watch.h"
 
 /* ---- the object ----------------------------------------------------------------------------------------------------- */
@@ -63,6 +64,7 @@ struct tunnel *tunnel_free(struct tunnel *t)
 	fd_close(t->tun_fd);
 	tunnel_watch_stop(t);
 	tunnel_blocked_stop(t);
+	tunnel_uplink_stop(t);
 	tunnelnet_free(t->net);
 	tunnel_forget_inputs(t);
 	free(t->last_error);
@@ -83,6 +85,8 @@ void tunnel_set_state(struct tunnel *t, enum tunnel_state state, const char *cau
 	t->state = state;
 	if (state != TUNNEL_STATE_CONNECTING && state != TUNNEL_STATE_RECONNECTING)
 		tunnel_blocked_stop(t);
+	if (!tunnel_wants_engine(t))
+		tunnel_uplink_stop(t);
 	log_tunnel_notice(t, "%s -> %s (%s)", tunnel_state_to_log(old), tunnel_state_to_log(state), cause);
 	if (state == TUNNEL_STATE_CONNECTED)
 		t->since = clock_realtime();

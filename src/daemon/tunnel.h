@@ -66,6 +66,13 @@ struct tunnel {
 	unsigned blocked_looks;
 	uint64_t blocked_entered, blocked_left;
 
+	/* tunnel-uplink.c */
+	sd_event_source *uplink_io, *uplink_timer, *uplink_clock;
+	struct inaddr uplink_to;      /* the address that was tried last; not set: its name did not resolve */
+	struct uplink_way uplink_way; /* of the present transport socket */
+	bool uplink_lost;             /* there was no way */
+	usec_t uplink_asleep, uplink_moved;
+
 	/* going on */
 	bool was_connected; /* since the last `up` */
 	unsigned early_deaths; /* engines that ended before HELLO, in a row */

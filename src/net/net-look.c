@@ -11,6 +11,7 @@
 #include "net/plan.h"
 #include "net/uplink.h"
 #include "nl/nft.h"
+#include "nl/nl-watch.h"
 
 int tunnelnet_processes(struct tunnelnet *n, pid_t engine, struct netproc **ret, size_t *ret_n)
 {
@@ -107,6 +108,36 @@ int tunnelnet_way(struct tunnelnet *n, const struct inaddr *to, struct uplink_wa
 		return r;
 	*ret = (struct uplink_way){ .ifindex = way.oif, .src = way.src, .via = way.via };
 	return 0;
+}
+
+static bool is_own_address(struct tunnelnet *n, const struct inaddr *a)
+{
+	struct rt_route way;
+	struct rt *host;
+
+	return net_host(n, &host) == 0 && rt_route_lookup(host, a, &way) == 0 && way.type == RTN_LOCAL;
+}
+
+static bool same_addr(const struct inaddr *a, const struct inaddr *b)
+{
+	return inaddr_is_set(a) == inaddr_is_set(b) && (!inaddr_is_set(a) || inaddr_eq(a, b));
+}
+
+int tunnelnet_way_changed(struct tunnelnet *n, const struct uplink_way *old, const struct uplink_way *now)
+{
+	if (old->ifindex != now->ifindex || !same_addr(&old->via, &now->via))
+		return 1;
+	return inaddr_is_set(&old->src) && !same_addr(&old->src, &now->src) && !is_own_address(n, &old->src);
+}
+
+int tunnelnet_way_watch(int *ret_fd)
+{
+	return way_watch_open(ret_fd);
+}
+
+void tunnelnet_way_drain(int fd)
+{
+	(void)rt_watch_drain(fd); /* whatever it says, the caller looks */
 }
 
 int tunnelnet_list(char ***ret)

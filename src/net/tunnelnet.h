@@ -114,6 +114,14 @@ struct uplink_way {
 };
 /* -ENETUNREACH and the like: there is none. */
 int tunnelnet_way(struct tunnelnet *n, const struct inaddr *to, struct uplink_way *ret);
+/*
+ * 1: packets of a connection that was begun on the way `old` would take the way `now`, or have lost their source address.
+ * Another source address for new connections is no reason while the old one is there (IPv6 changes it every day).
+ */
+int tunnelnet_way_changed(struct tunnelnet *n, const struct uplink_way *old, const struct uplink_way *now);
+/* Readable when the way to anywhere may have changed; drain it, then look. The caller closes it. */
+int tunnelnet_way_watch(int *ret_fd);
+void tunnelnet_way_drain(int fd);
 
 struct netproc {
 	pid_t pid;

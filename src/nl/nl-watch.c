@@ -43,6 +43,14 @@ int rt_watch_open(int *ret_fd)
 	return watch_open(NETLINK_ROUTE, groups, ARRAY_SIZE(groups), ret_fd);
 }
 
+int way_watch_open(int *ret_fd)
+{
+	static const int groups[] = { RTNLGRP_LINK,	   RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
+				      RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE };
+
+	return watch_open(NETLINK_ROUTE, groups, ARRAY_SIZE(groups), ret_fd);
+}
+
 /* One datagram. 1: it concerns us; 0: not; -EAGAIN: none waits. concerns NULL: everything does. */
 static int drain_one(int fd, bool (*concerns)(const struct nlmsghdr *h, const char *table), const char *table)
 {

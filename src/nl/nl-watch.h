@@ -10,6 +10,8 @@
 int nft_watch_open(int *ret_fd);
 /* Policy rules, and the switches of interfaces (forwarding). */
 int rt_watch_open(int *ret_fd);
+/* Links, addresses, routes and policy rules: all that may change a packet's way out of this machine. */
+int way_watch_open(int *ret_fd);
 
 /* Reads everything that waits. 1: a table of this name was touched, or something was lost; 0: neither; -errno. */
 int nft_watch_drain(int fd, const char *table);

@@ -188,6 +188,36 @@ int tunnelnet_blocker(struct tunnelnet *n _unused_, bool proven, char **ret_sent
 	return 1;
 }
 
+int tunnelnet_way(struct tunnelnet *n _unused_, const struct inaddr *to _unused_, struct uplink_way *ret)
+{
+	if (net.way < 0)
+		return net.way;
+	*ret = (struct uplink_way){ .ifindex = 1 + net.way };
+	return 0;
+}
+
+int tunnelnet_way_changed(struct tunnelnet *n _unused_, const struct uplink_way *old, const struct uplink_way *now)
+{
+	return old->ifindex != now->ifindex;
+}
+
+int tunnelnet_way_watch(int *ret_fd)
+{
+	if (net.way_watch_error < 0)
+		return net.way_watch_error;
+	net.way_watch = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	*ret_fd = net.way_watch;
+	return 0;
+}
+
+void tunnelnet_way_drain(int fd)
+{
+	eventfd_t v;
+
+	note("way-drain");
+	(void)eventfd_read(fd, &v); /* empty is fine */
+}
+
 int tunnelnet_netns_fd(struct tunnelnet *n _unused_)
 {
 	static int fd = -EBADF;

@@ -26,6 +26,8 @@ extern struct fake_net {
 	int prepare_error, tun_error, transport_error, connect_error, teardown_error;
 	usec_t slow; /* connect takes so long */
 	int watch, watch_error, reassert_error; /* eventfd: somebody changed the firewall */
+	int way;                 /* the machine's way to the server: any number, or -errno */
+	int way_watch, way_watch_error;
 	uint64_t entered, left; /* packets that came to the host, and those that went out */
 	int traffic_error;
 	bool is_blocked; /* somebody's firewall is found */
