@@ -2,9 +2,11 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/places.h"
 #include "cli/options.h"
 #include "cli/proc-list.h"
+#include "cli/rootless.h"
 #include "cli/tunnel-names.h"
 #include "cli/tunnel-view.h"
 
@@ -101,8 +103,28 @@ static void print_escapes(const char *name, const struct programs *p)
 		printf("  %7u  %s\n", p->items[i].pid, p->items[i].command);
 }
 
-/* Exit code 5 when something was found. Asks the kernel, not the helper. */
-static int show_escapes(const struct cli *cli, char *const *names)
+/*
+ * Processes of one tunnel that run outside. 0 or -errno. Asks the kernel, not the helper; only a rootless helper has to say
+ * which namespace it is, since nobody else sees it.
+ */
+static int find_escapes(struct client *c, const char *name, struct programs *ret)
+{
+	struct launch_own own = { -EBADF, -EBADF };
+	_cleanup_(freep) char *netns = NULL;
+	int r = -ENOMEM;
+
+	if (c && place_is_rootless() && rootless_fetch(c, name, true, &own) != EXIT_CODE_OK)
+		return -EPROTO;
+	netns = own.netns_fd >= 0 ? str_format("/proc/self/fd/%d", own.netns_fd) : place_netns(name);
+	if (netns)
+		r = programs_escaped("/proc", name, netns, geteuid() == 0 ? PROC_ANY_USER : geteuid(), ret);
+	(void)fd_close(own.user_fd);
+	(void)fd_close(own.netns_fd);
+	return r;
+}
+
+/* Exit code 5 when something was found. */
+static int show_escapes(const struct cli *cli, struct client *c, char *const *names)
 {
 	struct strbuf b = { 0 };
 	struct json j = { .out = &b };
@@ -113,10 +135,9 @@ static int show_escapes(const struct cli *cli, char *const *names)
 	json_key(&j, "tunnels");
 	json_begin_array(&j);
 	for (; *names && r >= 0; names++) {
-		_cleanup_(freep) char *netns = place_netns(*names);
 		struct programs p = { 0 };
 
-		r = netns ? programs_escaped("/proc", *names, netns, geteuid() == 0 ? PROC_ANY_USER : geteuid(), &p) : -ENOMEM;
+		r = find_escapes(c, *names, &p);
 		if (r < 0)
 			break;
 		found = found || p.n;
@@ -162,7 +183,7 @@ static int look(const struct cli *cli, const char *name, bool escapes)
 			return output_oom();
 	}
 	if (escapes)
-		return show_escapes(cli, names);
+		return show_escapes(cli, c, names);
 	return cli->json ? status_json(c, names) : status_text(cli, c, names);
 }
 

@@ -84,6 +84,25 @@ like "logs" 'connecting -> connected' "$(my logs --rootless home)"
 fails_with "veth needs root" 2 'veth needs root' sh -c "${ME[*]} $MY down --rootless home >/dev/null; ${ME[*]} $MY up --rootless home --uplink veth"
 ok "up again" my up --rootless home
 
+# ---- single instances, escapes ---------------------------------------------------------------------------------------
+
+mkdir /run/apps && cp "$LABBIN"/stubapp /run/apps/firefox && chmod 755 /run/apps/firefox
+me /run/apps/firefox one >/dev/null 2>&1 &
+ok "control: an instance runs outside" wait_for 5 grep -q one /run/home/windows
+fails_with "an instance outside refuses the start" 125 'Firefox already runs outside tunnel home.*--new-instance' in_it /run/apps/firefox two
+is "no window opened for it" "" "$(grep two /run/home/windows)"
+my exec --rootless -t home --new-instance -- /run/apps/firefox three >/dev/null 2>&1 &
+ok "--new-instance opens one" wait_for 5 grep -q three /run/home/windows
+is "inside" "$(in_it readlink /proc/self/ns/net | tr -dc 0-9)" "$(awk '/three/ { print $2 }' /run/home/windows)"
+pkill -f /run/apps/firefox
+me env NSVPN_TUNNEL=home sleep 1000 &
+ok "control: a process of the tunnel runs outside" wait_for 5 pgrep -x sleep
+in_it sleep 1001 &
+wait_for 5 sh -c '[ "$(pgrep -xc sleep)" = 2 ]'
+out=$(my status --rootless --escapes home)
+is "status --escapes finds it, and not the one inside" "5 1" "$(my status --rootless --escapes home >/dev/null; echo $?) $(grep -c sleep <<<"$out")"
+pkill -x sleep
+
 # ---- who is confined -------------------------------------------------------------------------------------------------
 
 status=$(in_it cat /proc/self/status)
@@ -245,6 +264,9 @@ judge_ok "25: no IPv6 of programs on the uplink" 25
 ok "25: down" my down --rootless four
 ok "nothing is left of all" nothing_left
 is "the machine is as it was" "$before" "$(host_dump)"
+
+ok "remove" my remove --rootless four
+is "its folder is gone" home "$(ls /run/home/.config/nsvpn/tunnels)"
 
 # ---- what the system may lack or forbid --------------------------------------------------------------------------------
 
