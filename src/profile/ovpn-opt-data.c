@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "profile/profile-ovpn.h"
 
+#define FRAGMENT_MIN 68 /* RFC 791: what every hop forwards whole */
 #define DEFAULT_CIPHERS "AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305"
 
 static const struct {
@@ -326,11 +327,21 @@ int ovpn_opt_compress(struct ovpn_parser *p, const struct ovpn_item *it)
 
 int ovpn_opt_fragment(struct ovpn_parser *p, const struct ovpn_item *it)
 {
-	if (str_eq(it->words[1], "0"))
+	uint64_t n;
+	int r;
+
+	if (it->n_words > 2 && !str_eq(it->words[2], "mtu"))
+		return ovpn_refuse(p, "the second value is mtu; correct line %u", it->line);
+	if (str_eq(it->words[1], "0")) {
+		p->o->fragment = 0;
 		return ovpn_note(p, FATE_IGNORED, "0 means off, as it is");
-	return ovpn_refuse(p,
-			   "OpenVPN's own fragments are not supported yet and both sides must agree on them; ask the "
-			   "provider for a profile without `fragment`");
+	}
+	r = ovpn_number(p, it->words[1], FRAGMENT_MIN, 65535, &n);
+	if (r < 0)
+		return r;
+	p->o->fragment = (uint32_t)n;
+	p->o->fragment_mtu = it->n_words > 2;
+	return 0;
 }
 
 int ovpn_opt_key_method(struct ovpn_parser *p, const struct ovpn_item *it)

@@ -104,7 +104,9 @@ struct ovpn_options {
 	size_t n_pull_filters;
 	uint32_t tun_mtu;      /* 0: default 1500 */
 	bool tun_mtu_set;
-	int mssfix;            /* -1: default (1492 mtu), 0: off, else value */
+	uint32_t fragment;     /* limit of `fragment`; 0: off */
+	bool fragment_mtu;     /* it counts the outer headers */
+	int mssfix;            /* -1: default (fragment, or 1492 mtu), 0: off, else value */
 	enum { MSSFIX_DATAGRAM, MSSFIX_MTU, MSSFIX_FIXED } mssfix_mode;
 	char **ui_ver;         /* setenv UV_*, IV_GUI_VER: "NAME=value" for peer info */
 };

@@ -104,6 +104,15 @@ static void fit_path(struct ovpn_client *c)
 	c->settings.mtu = MIN(c->settings.mtu, MAX(ovpn_mtu_inner_max(&m), least));
 }
 
+static int make_fragment(struct ovpn_client *c)
+{
+	/* The server's packets are as long as its own tun-mtu allows; ours is usually smaller. */
+	size_t most = MAX(c->settings.mtu, (uint32_t)OVPN_CLIENT_TUN_MTU) + FRAMING_GROWTH_MAX;
+
+	c->fragment = calloc(1, sizeof(*c->fragment));
+	return c->fragment ? fragment_init(c->fragment, MIN(most, (size_t)UINT16_MAX)) : -ENOMEM;
+}
+
 /* PUSH_REPLY is complete (or there is none to come): keys, then the proposal. */
 static void on_pushed(struct ovpn_client *c, usec_t now)
 {
@@ -132,6 +141,11 @@ static void on_pushed(struct ovpn_client *c, usec_t now)
 		return;
 	}
 	c->framing_made = true;
+	if (ovpn_client_fragment(c) && make_fragment(c) < 0) {
+		fail_errno(c, -ENOMEM, FAIL_INTERNAL, NULL);
+		return;
+	}
+	d.fragment = c->fragment;
 	d.cipher = c->cipher;
 	if (ovpn_session_generate(c->session, &d, now) < 0) {
 		ovpn_client_adopt_failure(c);
@@ -139,7 +153,7 @@ static void on_pushed(struct ovpn_client *c, usec_t now)
 		return;
 	}
 	c->overhead = ovpn_mtu_overhead(c->push.peer_id != OVPN_PEER_ID_V1, c->cipher, hash_digest_find(c->options->auth),
-					c->push.framing);
+					c->push.framing, ovpn_client_fragment(c));
 	fit_path(c);
 	take_token(c, &c->push);
 	adopt_timers(c, now);

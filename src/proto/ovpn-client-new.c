@@ -75,6 +75,7 @@ static int make_announcement(struct ovpn_client *c, char **ret_error)
 		.tun_mtu = tun_mtu,
 		.tcp = c->transport == TRANSPORT_TCP,
 		.framing = o->framing != FRAMING_NONE || o->lzo_option,
+		.fragment = ovpn_client_fragment(c) != 0,
 		.tls_auth = o->wrap == CONTROL_WRAP_TLS_AUTH,
 		.key_direction = o->wrap == CONTROL_WRAP_TLS_AUTH ? o->key_direction : KEY_DIRECTION_BOTH,
 	};
@@ -150,7 +151,7 @@ int ovpn_client_new(struct proto **ret, const struct proto_params *params, char 
 	c->random = params->random ? params->random : default_random;
 	c->realtime = params->realtime ? params->realtime : default_realtime;
 	c->userdata = params->userdata;
-	c->overhead = ovpn_mtu_overhead(true, NULL, NULL, c->options->framing);
+	c->overhead = ovpn_mtu_overhead(true, NULL, NULL, c->options->framing, ovpn_client_fragment(c));
 	ovpn_push_init(&c->push, c->options);
 
 	r = make_tls(c, ret_error);

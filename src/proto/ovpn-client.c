@@ -72,7 +72,7 @@ static void tell_framing(struct ovpn_client *c, usec_t now)
 				 "the server compresses packets with a method that nsvpn has not, and they are dropped: it has LZO and LZ4; remove `compress` on the server");
 	else if (++c->n_misframed >= MISFRAMED_MAX)
 		ovpn_client_info(c, now,
-				 "the server's packets open well, but what is inside is neither IP nor a sign of life: `comp-lzo` or `compress` differs between the server and this profile; make them the same");
+				 "the server's packets open well, but what is inside is neither IP nor a sign of life: `comp-lzo`, `compress` or `fragment` differs between the server and this profile; make them the same");
 	else
 		return;
 	c->framing_told = true;
@@ -92,6 +92,8 @@ static ssize_t data_in(struct ovpn_client *c, struct ovpn_data *d, const uint8_t
 	enum ovpn_inner kind;
 	ssize_t n;
 
+	if (c->fragment)
+		c->fragment->now = now;
 	n = ovpn_data_open(d, wire, len, out, MAX(len, (size_t)PROTO_OUT_ROOM), &kind);
 	if (n < 0 && n != -VERDICT_DROP_FRAMING)
 		return n;
@@ -263,10 +265,12 @@ static void client_stop(struct proto *p, usec_t now _unused_)
 	struct ovpn_client *c = client_of(p);
 
 	if (c->phase == PHASE_UP || c->phase == PHASE_CONFIGURE) {
-		bool sent = c->cc_exit && ovpn_session_send(c->session, "EXIT") == 0;
+		/* While keys are renewed nobody reads control messages of the old one: then the data channel says it. */
+		bool sent = c->cc_exit && c->session->primary->state >= OVPN_KEY_ACTIVE &&
+			    ovpn_session_send(c->session, "EXIT") == 0;
 
 		if (!sent && c->transport == TRANSPORT_UDP)
-			c->exits_left = c->exit_notify;
+			c->exits_left = MAX(c->exit_notify, c->cc_exit ? 1u : 0u);
 	}
 	if (c->phase != PHASE_FAILED && c->phase != PHASE_NEW)
 		c->phase = PHASE_STOPPING;
@@ -279,6 +283,8 @@ struct ovpn_mtu ovpn_client_mtu(const struct ovpn_client *c)
 		.family = c->server.addr.family,
 		.transport = c->transport,
 		.overhead = c->overhead,
+		.fragment = ovpn_client_fragment(c),
+		.fragment_mtu = c->options->fragment_mtu,
 		.tun_mtu = c->settings.mtu ? c->settings.mtu : OVPN_CLIENT_TUN_MTU,
 	};
 }
@@ -302,6 +308,9 @@ void ovpn_client_free(struct proto *p)
 	tls_context_free(c->tls);
 	if (c->framing_made)
 		framing_done(&c->framing);
+	if (c->fragment)
+		fragment_done(c->fragment);
+	free(c->fragment);
 	ovpn_push_done(&c->push);
 	secret_free(c->username);
 	secret_free(c->password);

@@ -54,6 +54,7 @@ struct ovpn_client {
 	char occ[OVPN_OCC_MAX];
 	char peer_info[OVPN_PEERINFO_MAX];
 	struct framing_state framing;
+	struct fragment_state *fragment; /* owned; NULL: no `fragment` */
 	bool framing_made, framing_told, compression_told;
 	unsigned n_misframed;     /* authentic, and not a packet */
 
@@ -95,6 +96,12 @@ static inline struct ovpn_client *client_of(struct proto *p)
 static inline const struct ovpn_client *const_client_of(const struct proto *p)
 {
 	return (const struct ovpn_client *)((const char *)p - offsetof(struct ovpn_client, proto));
+}
+
+/* Limit of `fragment`, which exists over UDP only; 0: none. */
+static inline uint32_t ovpn_client_fragment(const struct ovpn_client *c)
+{
+	return c->transport == TRANSPORT_UDP ? c->options->fragment : 0;
 }
 
 /* ---- ovpn-client.c */

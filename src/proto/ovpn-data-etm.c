@@ -35,13 +35,13 @@ int ovpn_data_etm_init(struct ovpn_data *d, const struct ovpn_data_params *p, un
 
 ssize_t ovpn_data_etm_seal(struct ovpn_data *d, const uint8_t *inner, size_t len, uint8_t *out)
 {
-	struct span parts[1 + FRAMING_PARTS_MAX];
+	struct span parts[1 + OVPN_DATA_PARTS_MAX];
 	uint8_t pid[PID_LEN];
 	unsigned n_parts;
 	ssize_t n;
 
 	parts[0] = (struct span){ pid, PID_LEN };
-	n_parts = 1 + framing_parts(d->framing->kind, inner, len, parts + 1);
+	n_parts = 1 + ovpn_data_parts(d, inner, len, parts + 1);
 	ovpn_data_put_be32(pid, ++d->pid);
 	memcpy(out, d->head, d->head_len);
 	n = etm_seal_parts(d->etm_seal, parts, n_parts, out + d->head_len);
@@ -56,7 +56,7 @@ ssize_t ovpn_data_etm_seal(struct ovpn_data *d, const uint8_t *inner, size_t len
 ssize_t ovpn_data_etm_open(struct ovpn_data *d, const uint8_t *wire, size_t len, size_t head_len, uint8_t *out,
 			   size_t room, enum ovpn_inner *ret_kind)
 {
-	uint8_t *pid = out - framing_lead(d->framing->kind) - PID_LEN;
+	uint8_t *pid = out - d->lead - PID_LEN;
 	uint32_t id;
 	ssize_t n;
 

@@ -24,9 +24,23 @@ static inline uint32_t ovpn_data_get_be32(const uint8_t *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+#define OVPN_DATA_PARTS_MAX (1 + FRAMING_PARTS_MAX)
+
+/* What is sealed, as pieces: the packet in its framing, behind the header of a whole one where `fragment` is on. */
+static inline unsigned ovpn_data_parts(const struct ovpn_data *d, const uint8_t *inner, size_t len,
+				       struct span parts[OVPN_DATA_PARTS_MAX])
+{
+	static const uint8_t whole[FRAGMENT_HEAD_LEN];
+
+	if (__builtin_expect(!d->fragment, 1))
+		return framing_parts(d->framing->kind, inner, len, parts);
+	parts[0] = (struct span){ whole, sizeof(whole) };
+	return 1 + framing_parts(d->framing->kind, inner, len, parts + 1);
+}
+
 /* ---- ovpn-data.c */
 
-/* Authentic plaintext of text_len bytes lies where its framing wants it (out - framing_lead()): what it is. */
+/* Authentic plaintext of text_len bytes lies at out - d->lead: what it is. */
 ssize_t ovpn_data_finish(struct ovpn_data *d, uint8_t *out, size_t text_len, size_t room, enum ovpn_inner *ret_kind);
 
 /* ---- ovpn-data-etm.c; arguments as of the public functions, already checked */

@@ -56,6 +56,8 @@ int ovpn_data_new(struct ovpn_data **ret, const struct ovpn_data_params *p)
 	if (r < 0)
 		return r;
 	d->framing = p->framing;
+	d->fragment = p->fragment;
+	d->lead = (uint8_t)(framing_lead(p->framing->kind) + (p->fragment ? FRAGMENT_HEAD_LEN : 0));
 	d->key_id = p->key_id;
 	d->peer_id = p->peer_id;
 	d->head_len = v2 ? V2_HEAD_LEN : V1_HEAD_LEN;
@@ -81,7 +83,7 @@ struct ovpn_data *ovpn_data_free(struct ovpn_data *d)
 
 ssize_t ovpn_data_seal(struct ovpn_data *d, const uint8_t *inner, size_t len, uint8_t *out)
 {
-	struct span parts[FRAMING_PARTS_MAX];
+	struct span parts[OVPN_DATA_PARTS_MAX];
 	uint8_t *pid = out + d->head_len, *tag = pid + PID_LEN, *text = tag + AEAD_TAG_LEN;
 	const uint8_t *ad = d->head_len == V2_HEAD_LEN ? out : pid;
 	size_t text_len = 0;
@@ -93,7 +95,7 @@ ssize_t ovpn_data_seal(struct ovpn_data *d, const uint8_t *inner, size_t len, ui
 		return -VERDICT_DROP_EXHAUSTED;
 	if (__builtin_expect(!d->seal, 0))
 		return ovpn_data_etm_seal(d, inner, len, out);
-	n_parts = framing_parts(d->framing->kind, inner, len, parts);
+	n_parts = ovpn_data_parts(d, inner, len, parts);
 	for (unsigned i = 0; i < n_parts; i++)
 		text_len += parts[i].len;
 	/* The pid is spent whatever happens next: no nonce may come twice. */
@@ -136,15 +138,25 @@ static ssize_t classify(const uint8_t *out, size_t len, enum ovpn_inner *ret_kin
 
 ssize_t ovpn_data_finish(struct ovpn_data *d, uint8_t *out, size_t text_len, size_t room, enum ovpn_inner *ret_kind)
 {
-	ssize_t n = framing_strip(d->framing, out, text_len, room);
+	size_t lead = framing_lead(d->framing->kind);
+	ssize_t n;
 
+	if (d->fragment) {
+		n = fragment_take(d->fragment, out - lead - FRAGMENT_HEAD_LEN, text_len, room + lead);
+		if (n <= 0) {
+			*ret_kind = OVPN_INNER_PING; /* a sign of life, and nothing for anybody yet */
+			return n;
+		}
+		text_len = (size_t)n;
+	}
+	n = framing_strip(d->framing, out, text_len, room);
 	return n < 0 ? n : classify(out, (size_t)n, ret_kind);
 }
 
 ssize_t ovpn_data_open(struct ovpn_data *d, const uint8_t *wire, size_t len, uint8_t *out, size_t room,
 		       enum ovpn_inner *ret_kind)
 {
-	size_t lead = framing_lead(d->framing->kind), head_len, text_len;
+	size_t head_len, text_len;
 	const uint8_t *pid, *tag, *ad;
 	uint32_t id;
 
@@ -173,7 +185,7 @@ ssize_t ovpn_data_open(struct ovpn_data *d, const uint8_t *wire, size_t len, uin
 	if (d->n_forged >= OVPN_DATA_FORGED_LIMIT)
 		return -VERDICT_DROP_EXHAUSTED;
 	memcpy(d->open_nonce, pid, PID_LEN);
-	if (aead_open(d->open, d->open_nonce, ad, (size_t)(tag - ad), tag + AEAD_TAG_LEN, text_len, out - lead, tag) < 0) {
+	if (aead_open(d->open, d->open_nonce, ad, (size_t)(tag - ad), tag + AEAD_TAG_LEN, text_len, out - d->lead, tag) < 0) {
 		d->n_forged++;
 		return -VERDICT_DROP_AUTH;
 	}

@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 #include "crypto/replay.h"
+#include "proto/fragment.h"
 #include "proto/framing.h"
 #include "proto/ovpn-cipher.h"
 #include "proto/ovpn-keys.h"
@@ -30,8 +31,8 @@
 #define OVPN_DATA_PID_LAST 0xFFFFFFFFu
 #define OVPN_DATA_GCM_LIMIT ((1ULL << 36) - 1)
 #define OVPN_DATA_FORGED_LIMIT (1ULL << 36)
-#define OVPN_DATA_OVERHEAD_MAX (8 + ETM_OVERHEAD_MAX + FRAMING_GROWTH_MAX)
-#define OVPN_DATA_LEAD_MAX (4 + FRAMING_LEAD_MAX) /* bytes in front of an opened packet that opening may write */
+#define OVPN_DATA_OVERHEAD_MAX (8 + ETM_OVERHEAD_MAX + FRAGMENT_HEAD_LEN + FRAMING_GROWTH_MAX)
+#define OVPN_DATA_LEAD_MAX (4 + FRAGMENT_HEAD_LEN + FRAMING_LEAD_MAX) /* bytes in front of an opened packet that opening may write */
 static_assert(OVPN_DATA_LEAD_MAX <= PROTO_HEADROOM && OVPN_DATA_OVERHEAD_MAX <= PROTO_OVERHEAD_MAX, "room of callers");
 
 extern const uint8_t ovpn_ping_magic[16];
@@ -55,6 +56,7 @@ struct ovpn_data_params {
 	uint32_t peer_id;               /* 24 bits, or OVPN_PEER_ID_V1 */
 	unsigned replay_window;         /* packets */
 	struct framing_state *framing;  /* borrowed, outlives the key; shared by all keys of a session */
+	struct fragment_state *fragment; /* the same; NULL: no `fragment` */
 };
 
 /* Read the fields freely; only ovpn-data.c writes them (tests put counters near their limits). */
@@ -63,10 +65,12 @@ struct ovpn_data {
 	struct aead *seal; /* NULL: another format */
 	struct aead *open;
 	struct framing_state *framing;
+	struct fragment_state *fragment;
 	uint32_t pid;                    /* last one used for sending */
 	uint8_t head[4];                 /* first bytes of what we send: op byte, peer id */
 	uint8_t head_len;                /* 4 (V2) or 1 (V1) */
 	uint8_t key_id;
+	uint8_t lead;                    /* of fragment and framing: bytes in front of the packet */
 	uint8_t seal_nonce[AEAD_NONCE_LEN]; /* pid | implicit iv */
 	uint8_t open_nonce[AEAD_NONCE_LEN];
 	struct replay replay;

@@ -80,6 +80,7 @@ struct ovpn_occ {
 	uint32_t tun_mtu;
 	bool tcp;
 	bool framing;        /* any compression framing is configured */
+	bool fragment;
 	bool tls_auth;       /* tls-auth is in use (not tls-crypt) */
 	enum key_direction key_direction; /* of tls-auth; BOTH: not mentioned */
 };

@@ -2,10 +2,12 @@
  * Sizes of packets.
  *
  * `mssfix n` counts the encapsulated payload (what is inside UDP), `n mtu` the outer headers as well, `n fixed` the
- * inner packet alone; the default is `1492 mtu`, which leaves room for PPPoE. Whatever it says, a segment that would need
+ * inner packet alone; the default is what `fragment` says, or `1492 mtu`, which leaves room for PPPoE. Whatever it says, a segment that would need
  * outer fragments on the known path is clamped further: fragments are what middle boxes drop.
  */
 #include "proto/ovpn-mtu.h"
+
+#include "proto/fragment.h"
 
 #define MSSFIX_DEFAULT 1492
 #define TCP_PREFIX_LEN 2
@@ -13,7 +15,7 @@
 #define INNER_MIN 68 /* RFC 791: what any IPv4 hop must forward */
 
 struct ovpn_overhead ovpn_mtu_overhead(bool data_v2, const struct ovpn_cipher *cipher, const struct hash_digest *digest,
-				       enum framing framing)
+				       enum framing framing, bool fragment)
 {
 	/* op byte, with V2 the peer id. STUB_V2 adds its two bytes only to packets that are not IP. */
 	struct ovpn_overhead o = {
@@ -22,6 +24,8 @@ struct ovpn_overhead ovpn_mtu_overhead(bool data_v2, const struct ovpn_cipher *c
 		.block = 1,
 	};
 
+	if (fragment)
+		o.inside += FRAGMENT_HEAD_LEN;
 	if (cipher && cipher->etm) {
 		o.outside += (digest ? digest->len : HASH_MAX) + ETM_IV_LEN;
 		o.inside += PID_LEN + 1;
@@ -58,9 +62,11 @@ static uint32_t clamp(int64_t n, uint32_t max)
 
 uint32_t ovpn_mtu_inner_max(const struct ovpn_mtu *m)
 {
-	uint32_t path = m->path_mtu ? m->path_mtu : OVPN_MTU_PATH_DEFAULT;
+	int64_t most = (int64_t)(m->path_mtu ? m->path_mtu : OVPN_MTU_PATH_DEFAULT) - outer_headers(m);
 
-	return clamp(inner_of(&m->overhead, (int64_t)path - outer_headers(m)), m->tun_mtu);
+	if (m->fragment)
+		most = MIN(most, (int64_t)m->fragment - (m->fragment_mtu ? outer_headers(m) : 0));
+	return clamp(inner_of(&m->overhead, most), m->tun_mtu);
 }
 
 uint32_t ovpn_mtu_mss_packet_max(const struct ovpn_mtu *m, const struct ovpn_options *o)
@@ -69,6 +75,8 @@ uint32_t ovpn_mtu_mss_packet_max(const struct ovpn_mtu *m, const struct ovpn_opt
 
 	if (n == 0)
 		return 0;
+	if (n < 0 && m->fragment)
+		return ovpn_mtu_inner_max(m);
 	if (n < 0)
 		n = inner_of(&m->overhead, (int64_t)MSSFIX_DEFAULT - outer_headers(m));
 	else if (o->mssfix_mode == MSSFIX_MTU)

@@ -19,12 +19,14 @@ struct ovpn_mtu {
 	enum transport transport;
 	struct ovpn_overhead overhead;
 	uint32_t tun_mtu;
+	uint32_t fragment;    /* limit of `fragment`; 0: none */
+	bool fragment_mtu;    /* it counts the outer headers */
 };
 
 /* What the data format adds to an inner packet. data_v2: with peer id. cipher NULL: AEAD. digest: of CBC, or NULL. */
 struct ovpn_overhead ovpn_mtu_overhead(bool data_v2, const struct ovpn_cipher *cipher, const struct hash_digest *digest,
-				       enum framing framing);
-/* The largest inner packet whose datagram needs no outer fragments; at most tun_mtu, at least 68. */
+				       enum framing framing, bool fragment);
+/* The largest inner packet whose datagram needs no fragments, outer or OpenVPN's; at most tun_mtu, at least 68. */
 uint32_t ovpn_mtu_inner_max(const struct ovpn_mtu *m);
 /* The largest inner packet of a TCP flow: `mssfix` of the profile, and never more than ovpn_mtu_inner_max(). 0: off. */
 uint32_t ovpn_mtu_mss_packet_max(const struct ovpn_mtu *m, const struct ovpn_options *o);

@@ -74,6 +74,7 @@ struct ovpn_session_data {
 	uint32_t peer_id;
 	bool ekm, dyn_tls_crypt;
 	struct framing_state *framing; /* borrowed */
+	struct fragment_state *fragment; /* borrowed; NULL: none */
 };
 
 struct ovpn_session {

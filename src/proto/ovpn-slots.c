@@ -199,6 +199,7 @@ int ovpn_slots_make_data_keys(struct ovpn_session *s, struct ovpn_key *k, usec_t
 		.peer_id = s->data.peer_id,
 		.replay_window = s->p.options->replay_window,
 		.framing = s->data.framing,
+		.fragment = s->data.fragment,
 	};
 	int r;
 

@@ -2,7 +2,8 @@
  * Data packets: opening what comes from the network, and taking the framing off what a peer with the right key may
  * have put inside, the decompressors included.
  *
- * First byte: framing in bits 0-1, decompression in bit 2, cipher in bits 3-4, format in bit 5, CBC in place of AEAD in bit 6. Second byte: how much
+ * First byte: framing in bits 0-1, decompression in bit 2, cipher in bits 3-4, format in bit 5, CBC in place of AEAD in bit 6,
+ * `fragment` in bit 7. Second byte: how much
  * more room than the datagram the output has.
  */
 #include <stdlib.h>
@@ -22,15 +23,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct pair {
 	struct framing_state framing, plain;
+	struct fragment_state fragment;
 	struct ovpn_data *us, *peer;
 };
 
 /* Made once for each selector: the handshake is not what is fuzzed. */
 static struct pair *pair_of(uint8_t selector)
 {
-	static struct pair pairs[128];
+	static struct pair pairs[256];
 	static uint8_t keys[OVPN_KEY_BLOCK_LEN];
-	struct pair *p = &pairs[selector % 128];
+	struct pair *p = &pairs[selector];
 	struct ovpn_data_params params = { .cipher = ovpn_cipher_at((selector >> 3 & 3) + (selector & 64 ? 4 : 0)),
 					   .digest = hash_digest_find("sha256"), .keys = keys,
 					   .peer_id = selector & 32 ? OVPN_PEER_ID_V1 : 7, .replay_window = 64 };
@@ -42,8 +44,13 @@ static struct pair *pair_of(uint8_t selector)
 	require(framing_init(&p->framing, (enum framing)(selector & 3), selector & 4, INNER_MAX) == 0);
 	require(framing_init(&p->plain, FRAMING_NONE, false, INNER_MAX) == 0);
 	params.framing = &p->framing;
+	if (selector & 128) {
+		require(p->fragment.room || fragment_init(&p->fragment, INNER_MAX) == 0);
+		params.fragment = &p->fragment;
+	}
 	require(ovpn_data_new(&p->us, &params) == 0);
 	params.framing = &p->plain;
+	params.fragment = NULL;
 	params.server = true;
 	require(ovpn_data_new(&p->peer, &params) == 0);
 	return p;
@@ -99,6 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(void)open_exact(p->us, wire, (size_t)n, more, &kind, NULL);
 	/* and our own framing comes off again */
 	p->peer->framing = &p->framing;
+	p->peer->fragment = p->us->fragment;
 	n = ovpn_data_seal(p->peer, data + 2, len, wire);
 	if (n > 0) {
 		got = open_exact(p->us, wire, (size_t)n, more, &kind, &inner);
@@ -106,7 +114,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		free(inner);
 	}
 	p->peer->framing = &p->plain;
-	/* the counters of 128 pairs must outlast any run */
+	p->peer->fragment = NULL;
+	/* the counters of 256 pairs must outlast any run */
 	if (ovpn_data_wants_rekey(p->peer)) {
 		p->us = ovpn_data_free(p->us);
 		p->peer = ovpn_data_free(p->peer);

@@ -73,6 +73,13 @@ compresses() {
   ok "$1: and came compressed" test $((after - before)) -gt 10000 -a $((after - before)) -lt 2700000
   ok "$1: the user is told" grep -q VORACLE <(nsvpn logs home)
 }
+# A datagram that the server has to cut, and that we have to put together.
+big_datagrams() {
+  local n
+  n=$(inside bash -c 'exec 3<>/dev/udp/192.0.2.80/7; head -c 1400 /dev/zero >&3; timeout 5 head -c 1400 <&3 | wc -c')
+  is "$1: what the server cut comes whole" 1400 "$n"
+  like "$1: the device's MTU needs no cutting" "${mtu:-.}" "$(nsvpn status home --json | jq ".tunnels[0].mtu")"
+}
 wire_bytes() { in_ns vpn ip -s -j link show eth0 | jq ".[0].stats64.tx.bytes"; }
 
 # row WHAT: the story of the server and the profile that are there.
@@ -162,5 +169,23 @@ stub|compress stub|compress stub|
 stub-v2|compress stub-v2|compress stub-v2|
 stub-v2-pushed|compress stub-v2;push "compress stub-v2"||
 lz4-v2-cbc|compress lz4-v2;allow-compression yes;data-ciphers AES-256-CBC;auth SHA256|compress lz4-v2;cipher AES-256-CBC;auth SHA256|yes
+EOF
+
+# ---- fragments and MTU ----------------------------------------------------------------------------------------------
+
+while IFS='|' read -r name srv cli mtu; do
+  [ -n "$name" ] && wanted "$name" || continue
+  IFS=';' read -ra lines <<<"$srv"
+  server "tls-crypt $PKI/ta.key" "${lines[@]}"
+  IFS=';' read -ra lines <<<"$cli"
+  client "$(inline tls-crypt $PKI/ta.key)" "explicit-exit-notify 1" "${lines[@]}"
+  extra=big_datagrams row "MTU, $name"
+done <<'EOF'
+fragment|fragment 1350|fragment 1350|^1322$
+fragment-mtu|fragment 1400 mtu|fragment 1400 mtu|^1344$
+fragment-lzo-cbc|fragment 1350;comp-lzo yes;allow-compression yes;data-ciphers AES-256-CBC;auth SHA256|fragment 1350;comp-lzo;cipher AES-256-CBC;auth SHA256|
+fragment-mssfix|fragment 1350;mssfix 1300|fragment 1350;mssfix 1300|^1322$
+mssfix-off|mssfix 0|mssfix 0|
+mssfix-fixed|mssfix 1200 fixed|mssfix 1200 fixed|
 EOF
 tap_done

@@ -120,6 +120,8 @@ static bool options_equal(const struct ovpn_options *a, const struct ovpn_option
 	SAME_VALUE(framing);
 	SAME_VALUE(lzo_option);
 	SAME_VALUE(no_compression);
+	SAME_VALUE(fragment);
+	SAME_VALUE(fragment_mtu);
 	SAME_VALUE(replay_window);
 	SAME_VALUE(auth_user_pass);
 	SAME_VALUE(auth_retry);

@@ -44,6 +44,7 @@ struct peer {
 	struct peer_key *primary, *lame;
 	struct framing_state framing;
 	bool framing_made, pushed, knows_key;
+	struct fragment_state fragment;
 	struct peer_stats stats;
 };
 
@@ -113,6 +114,7 @@ void peer_free(struct peer *p)
 	key_free(p->lame);
 	if (p->framing_made)
 		framing_done(&p->framing);
+	fragment_done(&p->fragment);
 	ovpn_wrap_free(p->wrap);
 	ovpn_wrap_free(p->wrap_dyn);
 	SSL_CTX_free(p->ctx);
@@ -139,10 +141,11 @@ static void generate(struct peer *p, struct peer_key *k, usec_t now)
 	struct ovpn_data_params d = { .cipher = ovpn_cipher_find(p->c.cipher),
 				      .digest = hash_digest_find(p->c.digest ? p->c.digest : "sha1"), .server = true, .key_id = k->id,
 				      .peer_id = p->c.data_v1 ? OVPN_PEER_ID_V1 : 7, .replay_window = 64,
-				      .framing = &p->framing };
+				      .framing = &p->framing, .fragment = p->c.fragment ? &p->fragment : NULL };
 
 	if (!p->framing_made) {
 		MUST(framing_init(&p->framing, FRAMING_NONE, false, 1500) == 0);
+		MUST(fragment_init(&p->fragment, 1502) == 0);
 		p->framing_made = true;
 	}
 	if (p->c.ekm) {

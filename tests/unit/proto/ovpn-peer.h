@@ -34,6 +34,7 @@ struct peer_config {
 	bool resend_wkc;              /* forgets the key, like a server with cookies, and says so */
 	const char *early;            /* bytes behind the hard reset in place of that, early_len of them */
 	size_t early_len;
+	bool fragment;
 };
 
 struct peer;

@@ -89,6 +89,18 @@ Test(ovpn_client, tells_the_truth_about_itself)
 	cr_assert_str_eq(s->username, "");
 }
 
+Test(ovpn_client, speaks_fragment_where_the_profile_does)
+{
+	w.o->fragment = 1300;
+	w.peer.fragment = true;
+	world_up(&w, 1);
+	world_exchange(&w, 5, USEC_PER_SEC);
+	cr_assert(strstr(peer_stats(w.sim.peer)->occ, ",mtu-dynamic,"), "%s", peer_stats(w.sim.peer)->occ);
+	/* 1300 - 24 - 4: nothing that the device takes has to be cut */
+	cr_assert_eq(w.sim.settings.settings.mtu, 1272);
+	cr_assert_eq(w.sim.client->ops->mss_packet_max(w.sim.client), 1272);
+}
+
 Test(ovpn_client, sends_user_name_and_password)
 {
 	w.o->auth_user_pass = true;
@@ -721,6 +733,21 @@ Test(ovpn_client, says_goodbye_on_the_control_channel_when_agreed)
 	(void)sim_run(&w.sim, 10 * USEC_PER_SEC, NULL);
 	cr_assert_eq(peer_stats(w.sim.peer)->n_exits, 0);
 	cr_assert_eq(peer_stats(w.sim.peer)->n_exit_messages, 1);
+}
+
+Test(ovpn_client, says_goodbye_on_the_data_channel_while_keys_are_renewed)
+{
+	w.peer.cc_exit = true;
+	w.o->reneg_sec = 20 * USEC_PER_SEC;
+	world_up(&w, 1);
+	(void)sim_run(&w.sim, 15 * USEC_PER_SEC, NULL);
+	w.sim.cut = true;
+	(void)sim_run(&w.sim, 6 * USEC_PER_SEC, NULL);
+	w.sim.cut = false;
+	w.sim.client->ops->stop(w.sim.client, w.sim.now);
+	(void)sim_run(&w.sim, USEC_PER_SEC, NULL);
+	cr_assert_eq(peer_stats(w.sim.peer)->n_exit_messages, 0);
+	cr_assert_eq(peer_stats(w.sim.peer)->n_exits, 1);
 }
 
 Test(ovpn_client, leaves_quietly_otherwise)

@@ -1,5 +1,5 @@
 /* The data channel: a published packet, both formats, all framings, forgeries, replays and the ends of the counters. */
-#include "proto/ovpn-data.h"
+#include "proto/ovpn-data-format.h"
 
 #include <errno.h>
 
@@ -318,6 +318,62 @@ Test(ovpn_data, cbc_with_nothing_inside)
 	}
 	ovpn_data_free(c);
 	ovpn_data_free(s);
+}
+
+/* All ciphers, all framings: what we seal is whole, what comes in pieces is put together behind decryption. */
+Test(ovpn_data, fragments)
+{
+	static const enum framing kinds[] = { FRAMING_NONE, FRAMING_LZO, FRAMING_SWAP, FRAMING_STUB_V2 };
+	static struct framing_state none = { .kind = FRAMING_NONE };
+	struct fragment_state fragment;
+	uint8_t inner[1400], framed[1500], piece[1000];
+	enum ovpn_inner kind;
+
+	memset(inner, 0x45, sizeof(inner));
+	for (size_t k = 0; k < ARRAY_SIZE(kinds) * 7; k++) {
+		const char *cipher = ovpn_cipher_at(k % 7)->name;
+		struct span parts[FRAMING_PARTS_MAX];
+		struct ovpn_data *c, *s;
+		size_t n_framed = 0;
+		unsigned n_parts;
+		ssize_t n;
+
+		cr_assert_eq(fragment_init(&fragment, 1502), 0);
+		cr_assert_eq(framing_init(&framing, kinds[k / 7], false, 1500), 0);
+		c = key_of(cipher, false, 1);
+		s = key_of(cipher, true, 1);
+		c->fragment = s->fragment = &fragment;
+		c->lead = s->lead = (uint8_t)(framing_lead(framing.kind) + FRAGMENT_HEAD_LEN);
+		n = ovpn_data_seal(c, inner, sizeof(inner), wire);
+		cr_assert(n > 0 && (size_t)n <= sizeof(inner) + OVPN_DATA_OVERHEAD_MAX);
+		cr_assert_eq(open_wire(s, (size_t)n, &kind), (ssize_t)sizeof(inner));
+		cr_assert_eq(memcmp(out, inner, sizeof(inner)), 0);
+		cr_assert_eq(ovpn_data_seal(c, ovpn_ping_magic, 16, wire) > 0, true);
+
+		/* what a peer cuts: sealed as it is, without framing of ours */
+		n_parts = framing_parts(framing.kind, inner, sizeof(inner), parts);
+		for (unsigned i = 0; i < n_parts; n_framed += parts[i].len, i++)
+			memcpy(framed + n_framed, parts[i].p, parts[i].len);
+		c->fragment = NULL;
+		c->framing = &none;
+		for (size_t i = 0; i < 2; i++) {
+			size_t len = i ? n_framed - 800 : 800;
+			uint32_t word = (i ? 2u | 200u << 15 : 1u) | (uint32_t)i << 10;
+
+			ovpn_data_put_be32(piece, word);
+			memcpy(piece + 4, framed + i * 800, len);
+			n = ovpn_data_seal(c, piece, 4 + len, wire);
+			kind = OVPN_INNER_OCC;
+			cr_assert_eq(open_wire(s, (size_t)n, &kind), i ? (ssize_t)sizeof(inner) : 0, "%s %zu", cipher, k / 7);
+			cr_assert_eq(kind, i ? OVPN_INNER_IP : OVPN_INNER_PING);
+		}
+		cr_assert_eq(memcmp(out, inner, sizeof(inner)), 0);
+		n = ovpn_data_seal(c, packet, 3, wire);
+		cr_assert_eq(open_wire(s, (size_t)n, &kind), -VERDICT_DROP_FRAMING, "shorter than a header");
+		ovpn_data_free(c);
+		ovpn_data_free(s);
+		fragment_done(&fragment);
+	}
 }
 
 Test(ovpn_data, keepalive_and_occ_messages)

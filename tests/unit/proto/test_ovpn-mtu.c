@@ -6,7 +6,7 @@
 
 static uint32_t aead_overhead(bool v2, enum framing framing)
 {
-	const struct ovpn_overhead o = ovpn_mtu_overhead(v2, ovpn_cipher_find("AES-256-GCM"), NULL, framing);
+	const struct ovpn_overhead o = ovpn_mtu_overhead(v2, ovpn_cipher_find("AES-256-GCM"), NULL, framing, false);
 
 	cr_assert_leq(o.block, 1);
 	return o.outside + o.inside;
@@ -70,7 +70,7 @@ Test(ovpn_mtu, follows_mssfix)
 /* What test_mssfix_mtu_calculation of the original says for AES-256-GCM with a peer id: n - 4 - 4 - 16 - 40. */
 Test(ovpn_mtu, agrees_with_the_originals_table)
 {
-	const struct ovpn_mtu m = { .path_mtu = 1500, .family = AF_INET, .overhead = ovpn_mtu_overhead(true, NULL, NULL, FRAMING_NONE), .tun_mtu = 1500 };
+	const struct ovpn_mtu m = { .path_mtu = 1500, .family = AF_INET, .overhead = ovpn_mtu_overhead(true, NULL, NULL, FRAMING_NONE, false), .tun_mtu = 1500 };
 
 	for (int n = 900; n <= 1200; n++) {
 		const struct ovpn_options o = { .mssfix = n, .mssfix_mode = MSSFIX_DATAGRAM };
@@ -98,7 +98,7 @@ Test(ovpn_mtu, cbc_fills_whole_blocks)
 		struct ovpn_data_params p = { .cipher = ovpn_cipher_find("AES-256-CBC"), .digest = hash_digest_find(digests[i / 4]),
 					      .keys = keys, .framing = &framing, .peer_id = i & 2 ? 7 : OVPN_PEER_ID_V1 };
 		const struct ovpn_mtu m = { .path_mtu = 1500, .family = AF_INET, .tun_mtu = 1500,
-					    .overhead = ovpn_mtu_overhead(i & 2, p.cipher, p.digest, framing.kind) };
+					    .overhead = ovpn_mtu_overhead(i & 2, p.cipher, p.digest, framing.kind, false) };
 		struct ovpn_data *d = NULL;
 
 		cr_assert_eq(ovpn_data_new(&d, &p), 0);
@@ -111,6 +111,36 @@ Test(ovpn_mtu, cbc_fills_whole_blocks)
 		}
 		cr_assert_leq(ovpn_data_seal(d, inner, ovpn_mtu_inner_max(&m), wire), 1500 - 28);
 		cr_assert_gt(ovpn_data_seal(d, inner, ovpn_mtu_inner_max(&m) + 1, wire), 1500 - 28);
+		ovpn_data_free(d);
+	}
+}
+
+Test(ovpn_mtu, fragments_are_never_needed)
+{
+	static uint8_t keys[OVPN_KEY_BLOCK_LEN], inner[1500] = { 0x45 }, wire[2000];
+	static const char *const ciphers[] = { "AES-256-GCM", "AES-256-CBC" };
+
+	for (size_t i = 0; i < 2 * 2; i++) {
+		struct framing_state framing = { .kind = FRAMING_LZO };
+		struct fragment_state fragment = { 0 };
+		struct ovpn_data_params p = { .cipher = ovpn_cipher_find(ciphers[i / 2]), .digest = hash_digest_find("sha1"),
+					      .keys = keys, .framing = &framing, .fragment = &fragment, .peer_id = 7 };
+		const struct ovpn_mtu m = { .path_mtu = 1500, .family = AF_INET, .tun_mtu = 1500, .fragment = 1300,
+					    .fragment_mtu = i & 1,
+					    .overhead = ovpn_mtu_overhead(true, p.cipher, p.digest, framing.kind, true) };
+		struct ovpn_options o = { .mssfix = -1 };
+		ssize_t most = i & 1 ? 1300 - 28 : 1300;
+		struct ovpn_data *d = NULL;
+
+		cr_assert_eq(ovpn_data_new(&d, &p), 0);
+		cr_assert_leq(ovpn_data_seal(d, inner, ovpn_mtu_inner_max(&m), wire), most);
+		cr_assert_gt(ovpn_data_seal(d, inner, ovpn_mtu_inner_max(&m) + 1, wire), most);
+		/* a bare mssfix, or none: what the fragments say */
+		cr_assert_eq(ovpn_mtu_mss_packet_max(&m, &o), ovpn_mtu_inner_max(&m));
+		o.mssfix = 1200;
+		cr_assert_lt(ovpn_mtu_mss_packet_max(&m, &o), ovpn_mtu_inner_max(&m));
+		o.mssfix = 0;
+		cr_assert_eq(ovpn_mtu_mss_packet_max(&m, &o), 0);
 		ovpn_data_free(d);
 	}
 }
