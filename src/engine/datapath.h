@@ -1,6 +1,6 @@
 /*
  * Packets between tun and transport socket, in batches, both directions. Everything is allocated by datapath_init();
- * after that nothing here calls malloc. reference: performance.md 6.5, 6.6.
+ * after that nothing here calls malloc. `wire` is the way to the server. reference: performance.md 6.5, 6.6.
  */
 #pragma once
 
@@ -30,7 +30,7 @@ struct datapath {
 	uint32_t packet_max;   /* MSS clamp; 0: off */
 	unsigned segments_max; /* datagrams per send */
 
-	/* tun -> udp */
+	/* tun -> wire */
 	uint8_t *tun_packet;   /* where a read puts the IP header */
 	struct gso_split split;
 	bool splitting;        /* the split has packets left */
@@ -42,7 +42,7 @@ struct datapath {
 	bool starved;          /* blocked for want of kernel memory (ENOBUFS): the socket looks writable; wait a moment */
 	int error;             /* last socket error that is not "try later"; 0: none. Cleared by datapath_take_error() */
 
-	/* udp -> tun */
+	/* wire -> tun */
 	uint8_t *areas[2];
 	unsigned area;         /* the one the open run is in */
 	struct gso_run run;
@@ -55,24 +55,29 @@ int datapath_init(struct datapath *d, struct stats *stats);
 void datapath_done(struct datapath *d);
 
 /* A new session over a new socket; drops what was left of the old one. fd and proto stay the caller's. */
-void datapath_attach(struct datapath *d, int udp_fd, struct proto *proto);
+void datapath_attach(struct datapath *d, int wire_fd, struct proto *proto);
 /* No session: the tun is drained from now on. */
 void datapath_detach(struct datapath *d);
 /* Inner packets may pass; the MSS clamp is taken from the protocol. */
 void datapath_open(struct datapath *d);
 
 /*
- * One bounded round of tun -> udp: sends what waits, then reads the tun. -EAGAIN from the tun is 0; a negative result
+ * One bounded round of tun -> wire: sends what waits, then reads the tun. -EAGAIN from the tun is 0; a negative result
  * means the tun is gone. Sets d->blocked and d->error.
  */
 int datapath_from_tun(struct datapath *d, usec_t now);
-/* One bounded round of udp -> tun. The number of slots handled, 0 when nothing was there; sets d->error. */
-int datapath_from_udp(struct datapath *d, usec_t now);
+/* One bounded round of wire -> tun. The number of slots handled, 0 when nothing was there; sets d->error. */
+int datapath_from_wire(struct datapath *d, usec_t now);
 /* The socket is writable again: sends what waits. */
 void datapath_resume(struct datapath *d);
 
 /* One control datagram, at once. 0 or -errno (-EAGAIN: dropped, the protocol sends it again). */
 int datapath_send_control(struct datapath *d, const uint8_t *p, size_t len);
+
+static inline bool datapath_is_ip(const uint8_t *p, size_t len)
+{
+	return len >= 20 && (p[0] >> 4 == 4 || p[0] >> 4 == 6);
+}
 
 static inline int datapath_take_error(struct datapath *d)
 {

@@ -171,7 +171,7 @@ static void on_stop(void *userdata)
 	if (e->phase == PHASE_ENDING)
 		return;
 	if (e->proto) {
-		struct pollfd p = { .fd = e->udp_fd, .events = POLLOUT };
+		struct pollfd p = { .fd = e->wire_fd, .events = POLLOUT };
 
 		datapath_resume(&e->datapath);
 		while (e->datapath.blocked && now < until) {

@@ -41,9 +41,9 @@ static void update_interest(struct engine *e)
 	bool out = e->datapath.blocked && !e->datapath.starved;
 	bool pause = e->datapath.blocked;
 
-	if (e->udp_source && out != e->udp_wants_out) {
-		e->udp_wants_out = out;
-		(void)sd_event_source_set_io_events(e->udp_source, EPOLLIN | (out ? EPOLLOUT : 0));
+	if (e->wire_source && out != e->wire_wants_out) {
+		e->wire_wants_out = out;
+		(void)sd_event_source_set_io_events(e->wire_source, EPOLLIN | (out ? EPOLLOUT : 0));
 	}
 	if (e->tun_source && pause != e->tun_paused) {
 		e->tun_paused = pause;
@@ -89,7 +89,7 @@ static void move_from_tun(struct engine *e, usec_t now)
 	}
 }
 
-int engine_on_udp(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+int engine_on_wire(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct engine *e = userdata;
 	usec_t now = engine_now(e);
@@ -108,7 +108,7 @@ int engine_on_udp(sd_event_source *source, int fd, uint32_t revents, void *userd
 		if (wait > 0)
 			(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_nsec = (long)wait * 1000 }, NULL);
 		/* errors are taken by settle() */
-		moderation_note(&e->moderation, now, datapath_from_udp(&e->datapath, now));
+		moderation_note(&e->moderation, now, datapath_from_wire(&e->datapath, now));
 	}
 	engine_settle(e, now);
 	return 0;

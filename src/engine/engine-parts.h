@@ -41,7 +41,7 @@ enum phase { PHASE_START, PHASE_AUTH, PHASE_SOCKET, PHASE_HANDSHAKE, PHASE_SETTI
 
 struct engine {
 	sd_event *event;
-	sd_event_source *timer, *tun_source, *udp_source;
+	sd_event_source *timer, *tun_source, *wire_source;
 	usec_t armed; /* what the timer is set to */
 	struct monitor_client monitor;
 
@@ -57,10 +57,10 @@ struct engine {
 	unsigned refused;
 
 	struct proto *proto;
-	int tun_fd, udp_fd;
+	int tun_fd, wire_fd;
 	uint32_t tun_mtu_max;
 	struct endpoint server;
-	bool tun_paused, udp_wants_out;
+	bool tun_paused, wire_wants_out;
 	struct datapath datapath;
 	struct moderation moderation;
 	struct stats stats;
@@ -102,7 +102,7 @@ void engine_on_settings(void *userdata, const struct ipc_ans_settings *answer);
 /* After each input. */
 void engine_settle(struct engine *e, usec_t now);
 void engine_arm(struct engine *e, usec_t now);
-int engine_on_udp(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+int engine_on_wire(sd_event_source *source, int fd, uint32_t revents, void *userdata);
 int engine_on_tun(sd_event_source *source, int fd, uint32_t revents, void *userdata);
 int engine_on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 

@@ -42,8 +42,8 @@ void engine_drop_session(struct engine *e)
 {
 	char drops[512];
 
-	e->udp_source = sd_event_source_disable_unref(e->udp_source);
-	e->udp_wants_out = false;
+	e->wire_source = sd_event_source_disable_unref(e->wire_source);
+	e->wire_wants_out = false;
 	datapath_detach(&e->datapath);
 	if (e->proto) {
 		e->proto->ops->free(e->proto);
@@ -51,7 +51,7 @@ void engine_drop_session(struct engine *e)
 		if (*stats_format_drops(&e->stats, drops, sizeof(drops)))
 			log_debug("dropped so far: %s", drops);
 	}
-	e->udp_fd = fd_close(e->udp_fd);
+	e->wire_fd = fd_close(e->wire_fd);
 	e->cipher[0] = '\0';
 	e->refused = 0;
 	e->connected_at = 0;
@@ -283,16 +283,16 @@ static int start_session(struct engine *e, const struct ipc_ans_socket *answer, 
 	};
 	int r;
 
-	r = fd_set_nonblock(e->udp_fd, true);
+	r = fd_set_nonblock(e->wire_fd, true);
 	if (r < 0)
 		return r;
-	r = sd_event_add_io(e->event, &e->udp_source, e->udp_fd, EPOLLIN, engine_on_udp, e);
+	r = sd_event_add_io(e->event, &e->wire_source, e->wire_fd, EPOLLIN, engine_on_wire, e);
 	if (r < 0)
 		return r;
 	r = ovpn_client_new(&e->proto, &params, ret_error);
 	if (r < 0)
 		return r;
-	datapath_attach(&e->datapath, e->udp_fd, e->proto);
+	datapath_attach(&e->datapath, e->wire_fd, e->proto);
 	e->server = answer->server;
 	e->phase = PHASE_HANDSHAKE;
 	engine_tell_state(e, ENGINE_STATE_CONNECTING, FAIL_NONE, "");
@@ -323,10 +323,10 @@ void engine_on_socket(void *userdata, const struct ipc_ans_socket *answer, int f
 		engine_settle(e, now);
 		return;
 	}
-	e->udp_fd = fd;
+	e->wire_fd = fd;
 	r = start_session(e, answer, now, &error);
 	engine_pump_events(e, now); /* says why, where the protocol knows */
-	if (r < 0 && (e->phase == PHASE_HANDSHAKE || e->phase == PHASE_SOCKET) && e->udp_fd == fd) {
+	if (r < 0 && (e->phase == PHASE_HANDSHAKE || e->phase == PHASE_SOCKET) && e->wire_fd == fd) {
 		char text[512];
 
 		(void)snprintf(text, sizeof(text), "the session cannot be set up: %s", error ? error : strerror(-r));

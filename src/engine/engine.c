@@ -30,7 +30,7 @@ int engine_new(struct engine **ret, int control_fd)
 		fd_close(control_fd);
 		return -ENOMEM;
 	}
-	e->tun_fd = e->udp_fd = -EBADF;
+	e->tun_fd = e->wire_fd = -EBADF;
 	e->armed = USEC_INFINITY;
 	e->monitor.fd = -EBADF;
 	r = sd_event_new(&e->event);

@@ -10,8 +10,8 @@ static const char *const drop_names[] = {
 	[STATS_DROP_TUN_REFUSED] = "not taken by the tun",
 	[STATS_DROP_INNER_NOT_IP] = "not an IP packet",
 	[STATS_DROP_INNER_NOT_READY] = "settings not applied yet",
-	[STATS_DROP_UDP_REFUSED] = "not taken by the socket",
-	[STATS_DROP_UDP_TRUNCATED] = "datagram cut",
+	[STATS_DROP_WIRE_REFUSED] = "not taken by the socket",
+	[STATS_DROP_WIRE_TRUNCATED] = "datagram cut",
 };
 static_assert(ARRAY_SIZE(drop_names) == _STATS_DROP_MAX, "a name for each reason");
 
@@ -37,9 +37,9 @@ void stats_fill(const struct stats *s, struct ipc_req_stats *ret)
 		r.tx_dropped += s->tx_verdict[i];
 	}
 	r.rx_dropped += s->drop[STATS_DROP_TUN_REFUSED] + s->drop[STATS_DROP_INNER_NOT_IP] +
-			s->drop[STATS_DROP_INNER_NOT_READY] + s->drop[STATS_DROP_UDP_TRUNCATED];
+			s->drop[STATS_DROP_INNER_NOT_READY] + s->drop[STATS_DROP_WIRE_TRUNCATED];
 	r.tx_dropped += s->drop[STATS_DROP_TUN_NOT_CONNECTED] + s->drop[STATS_DROP_TUN_MALFORMED] +
-			s->drop[STATS_DROP_UDP_REFUSED];
+			s->drop[STATS_DROP_WIRE_REFUSED];
 	*ret = r;
 }
 

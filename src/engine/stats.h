@@ -11,8 +11,8 @@ enum stats_drop {
 	STATS_DROP_TUN_REFUSED,       /* the tun did not take it */
 	STATS_DROP_INNER_NOT_IP,      /* came out of the tunnel and is neither IPv4 nor IPv6 */
 	STATS_DROP_INNER_NOT_READY,   /* came out of the tunnel before the settings were applied */
-	STATS_DROP_UDP_REFUSED,       /* the socket did not take a datagram (too long for the path) */
-	STATS_DROP_UDP_TRUNCATED,     /* a received datagram did not fit its slot */
+	STATS_DROP_WIRE_REFUSED,       /* the socket did not take a datagram (too long for the path) */
+	STATS_DROP_WIRE_TRUNCATED,     /* a received datagram did not fit its slot */
 	_STATS_DROP_MAX,
 };
 const char *stats_drop_to_string(enum stats_drop d);
@@ -22,7 +22,7 @@ struct stats {
 	uint64_t rx_verdict[_VERDICT_MAX];
 	uint64_t tx_verdict[_VERDICT_MAX];
 	uint64_t drop[_STATS_DROP_MAX];
-	uint64_t tun_reads, tun_writes, udp_sends, udp_receives; /* system calls that moved something */
+	uint64_t tun_reads, tun_writes, wire_sends, wire_receives; /* system calls that moved something */
 	uint64_t refused; /* ICMP errors on the connected socket */
 	usec_t last_handshake; /* realtime */
 };

@@ -160,7 +160,7 @@ static void from_peer(const uint8_t *inner, size_t len, bool forge)
 	cr_assert_eq(send(peer, wire, (size_t)n, 0), n);
 }
 
-/* ---- tun -> udp ------------------------------------------------------------------------------------------------- */
+/* ---- tun -> wire ------------------------------------------------------------------------------------------------- */
 
 Test(datapath, a_super_packet_becomes_datagrams_in_few_calls, .init = setup)
 {
@@ -177,7 +177,7 @@ Test(datapath, a_super_packet_becomes_datagrams_in_few_calls, .init = setup)
 	cr_assert_eq(n, 45);
 	cr_assert_eq(sum, 60000);
 	cr_assert_eq(stats.tx_packets, 45);
-	cr_assert_leq(stats.udp_sends, 2);
+	cr_assert_leq(stats.wire_sends, 2);
 	cr_assert_eq(stats.tun_reads, 1);
 }
 
@@ -296,7 +296,7 @@ Test(datapath, a_refused_offload_is_tried_again_with_singles, .init = setup)
 		cr_assert_eq(n, 200);
 	}
 	cr_assert_not(d.udp.gso);
-	cr_assert_eq(stats.drop[STATS_DROP_UDP_REFUSED], 0);
+	cr_assert_eq(stats.drop[STATS_DROP_WIRE_REFUSED], 0);
 }
 
 Test(datapath, a_closed_data_path_drains_the_tun, .init = setup)
@@ -355,13 +355,13 @@ Test(datapath, clamps_the_mss_both_ways, .init = setup)
 
 	len = packet_build(PACKET, &syn);
 	from_peer(PACKET, len, false);
-	cr_assert_eq(datapath_from_udp(&d, 0), 1);
+	cr_assert_eq(datapath_from_wire(&d, 0), 1);
 	cr_assert_eq(recv(tun, inner, sizeof(inner), 0), (ssize_t)(len + 10));
 	cr_assert_eq(inner[52] << 8 | inner[53], 1360);
 	cr_assert(packet_is_good(inner + 10, len));
 }
 
-/* ---- udp -> tun ------------------------------------------------------------------------------------------------- */
+/* ---- wire -> tun ------------------------------------------------------------------------------------------------- */
 
 /* Reads one write of the data path and takes it apart; checks each packet; counts them. */
 static size_t at_tun(uint8_t *first, size_t *ret_len)
@@ -396,7 +396,7 @@ static void stream(size_t n, size_t payload, uint32_t seq, uint16_t sport)
 
 static void receive_all(void)
 {
-	while (datapath_from_udp(&d, 0) > 0)
+	while (datapath_from_wire(&d, 0) > 0)
 		continue;
 }
 
@@ -438,7 +438,7 @@ Test(datapath, coalesced_datagrams_are_taken_apart, .init = setup)
 		packets += n;
 	cr_assert_eq(packets, 20);
 	if (d.udp.gro)
-		cr_assert_eq(stats.udp_receives, 1);
+		cr_assert_eq(stats.wire_receives, 1);
 }
 
 Test(datapath, two_flows_keep_their_packets_and_order, .init = setup)
@@ -530,7 +530,7 @@ Test(datapath, icmp_errors_are_reported_and_survived, .init = setup)
 	peer = fd_close(peer);
 	to_tun_tso(3000, 1000, 1);
 	cr_assert_eq(datapath_from_tun(&d, 0), 0); /* nobody listens: the error is on the socket now */
-	(void)datapath_from_udp(&d, 0);
+	(void)datapath_from_wire(&d, 0);
 	cr_assert_eq(datapath_take_error(&d), -ECONNREFUSED);
 	cr_assert_eq(datapath_take_error(&d), 0);
 	to_tun_tso(3000, 1000, 1);
