@@ -145,9 +145,11 @@ int tunnelnet_open_transport(struct tunnelnet *n, const struct endpoint *server,
 	r = make_opening(n, server, transport, &out, mtu);
 	if (r == 0) {
 		r = uplink_open_socket(n->uplink->socket_netns(n), n->rootless ? 0 : n->j.mark, server, transport, &fd);
-		if (r < 0)
+		if (r < 0) {
 			(void)net_error(n, r, "No connection to %s can be opened: %s.",
 					endpoint_format(server, buf, sizeof(buf)), strerror(-r));
+			(void)net_close_opening(n); /* r is the error to report */
+		}
 	}
 	if (r < 0)
 		return net_finish(n, r, ret_error);

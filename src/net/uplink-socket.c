@@ -3,7 +3,7 @@
  * veth, no forwarding, no address translation, nothing to collide with. Here too: making the socket for both uplinks.
  */
 #include <fcntl.h>
-#include <netinet/udp.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -11,6 +11,10 @@
 #include "net/uplink.h"
 
 #define SOCKET_BUFFER (4 * 1024 * 1024)
+#define TCP_UNSENT_MAX (128 * 1024)
+#define TCP_SILENCE_MAX_MSEC (120 * 1000) /* as long as OpenVPN's ping-restart where nobody sets it */
+#define TCP_IDLE_SEC 60
+#define TCP_PROBE_SEC 15
 
 static void socket_plan_prepare(struct plan *p, const struct tunnelnet *n)
 {
@@ -71,18 +75,38 @@ static int set_int(int fd, int level, int option, int value)
  * needed" cannot shrink us, and a path that silently eats large packets still gets them in fragments. The tunnel's own
  * MTU and MSS keep packets below the outgoing link's, so on a 1500-byte path there are none. IPv6: routers do not
  * fragment, so the kernel's discovery (WANT, the default) is needed. TCP: the kernel's default.
+ *
+ * All of these are for speed or robustness; without them the socket works as well.
  */
-static void set_options(int fd, const struct opening *o)
+static void set_udp_options(int fd, const struct opening *o)
 {
-	/* All of these are for speed or robustness; without them the socket works as well. */
 	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER) < 0) /* without rights: as large as the system lets us */
 		(void)set_int(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
 	if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER) < 0)
 		(void)set_int(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
-	if (o->transport == TRANSPORT_UDP && o->server->addr.family == AF_INET)
+	if (o->server->addr.family == AF_INET)
 		(void)set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
-	if (o->transport == TRANSPORT_UDP && o->server->addr.family == AF_INET6)
+	if (o->server->addr.family == AF_INET6)
 		(void)set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT);
+}
+
+/*
+ * The kernel sizes the buffers itself; what it holds unsent is kept small, so that keepalives and key exchanges do not
+ * stand behind megabytes of programs' data, and the engine stops reading the tun early. Closing means reset: a closed
+ * socket that went on by itself would knock at the locks and hold its network namespace for minutes.
+ */
+static void set_tcp_options(int fd)
+{
+	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+
+	/* As above: without them it works as well. */
+	(void)set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	(void)set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, TCP_UNSENT_MAX);
+	(void)set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, TCP_SILENCE_MAX_MSEC);
+	(void)set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, TCP_IDLE_SEC);
+	(void)set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, TCP_PROBE_SEC);
+	(void)set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 }
 
 static int open_in_place(void *userdata)
@@ -101,7 +125,10 @@ static int open_in_place(void *userdata)
 	r = o->mark ? set_int(fd, SOL_SOCKET, SO_MARK, (int)o->mark) : 0;
 	if (r < 0)
 		return r;
-	set_options(fd, o);
+	if (o->transport == TRANSPORT_TCP)
+		set_tcp_options(fd);
+	else
+		set_udp_options(fd, o);
 	if (connect(fd, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS)
 		return -errno;
 	o->fd = TAKE_FD(fd);
