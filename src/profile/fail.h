@@ -7,7 +7,7 @@ enum fail_class {
 	FAIL_CONFIG,      /* the profile cannot work as it is */
 	FAIL_RESOLVE,     /* a name does not resolve */
 	FAIL_UNREACHABLE, /* the network said no */
-	FAIL_REFUSED,     /* ICMP port unreachable: nobody listens */
+	FAIL_REFUSED,     /* ICMP port unreachable, or TCP reset: nobody listens */
 	FAIL_SILENT,      /* no answer */
 	FAIL_TLS,         /* the TLS handshake failed */
 	FAIL_CERT,        /* the server's certificate was rejected by us */

@@ -3,7 +3,7 @@
  *
  * Theory. A bare `remote` takes port and protocol from the end of the file, a `remote` in a <connection> block from
  * its block, which starts as a copy of what stood before it. As soon as one block exists the bare remotes do not count.
- * Only UDP servers survive, since TCP transport is not built; when nothing else is left the file is refused.
+ * `proto-force` leaves out the servers of the other transport; when nothing is left the file is refused.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -44,7 +44,7 @@ static int parse_proto(struct ovpn_parser *p, const char *s, const struct proto_
 	shown = str_escape(s, strlen(s), 40);
 	if (!shown)
 		return -ENOMEM;
-	return ovpn_refuse(p, "'%s' is not a protocol; use udp, udp4 or udp6", shown);
+	return ovpn_refuse(p, "'%s' is not a protocol; use udp, udp4, udp6, tcp, tcp4 or tcp6", shown);
 }
 
 static struct ovpn_conn *conn(struct ovpn_parser *p)
@@ -133,19 +133,18 @@ int ovpn_opt_proto(struct ovpn_parser *p, const struct ovpn_item *it)
 	conn(p)->proto_set = true;
 	conn(p)->transport = proto->transport;
 	conn(p)->family = proto->family;
-	if (proto->transport == TRANSPORT_TCP)
-		return ovpn_note(p, FATE_HONOURED,
-				 "servers without a protocol of their own are TCP, which is not supported yet");
 	return 0;
 }
 
 int ovpn_opt_proto_force(struct ovpn_parser *p, const struct ovpn_item *it)
 {
-	if (str_ieq(it->words[1], "udp"))
-		return 0;
-	if (str_ieq(it->words[1], "tcp"))
-		return ovpn_refuse(p, "TCP is not supported yet; ask the provider for a UDP profile");
-	return ovpn_refuse(p, "takes udp or tcp; correct or remove line %u", it->line);
+	bool tcp = str_ieq(it->words[1], "tcp");
+
+	if (!tcp && !str_ieq(it->words[1], "udp"))
+		return ovpn_refuse(p, "takes udp or tcp; correct or remove line %u", it->line);
+	p->force_line = it->line;
+	p->force = tcp ? TRANSPORT_TCP : TRANSPORT_UDP;
+	return 0;
 }
 
 int ovpn_opt_port(struct ovpn_parser *p, const struct ovpn_item *it)
@@ -278,20 +277,24 @@ static int check_role(struct ovpn_parser *p)
 	return r;
 }
 
-/* Fills in port and protocol; returns how many UDP servers count, and the line of the last TCP one. */
-static size_t count_udp(struct ovpn_parser *p, unsigned *ret_tcp_line)
+/* Why a server of the file will not be used; NULL: it will. */
+static const char *unused(const struct ovpn_parser *p, const struct ovpn_pending_remote *r)
+{
+	if (p->n_blocks && !r->in_block)
+		return "not used, since the file has <connection> blocks";
+	if (p->force_line && r->transport != p->force)
+		return "not used, since `proto-force` wants the other transport";
+	return NULL;
+}
+
+/* Fills in port and protocol; returns how many servers count. */
+static size_t count_used(struct ovpn_parser *p)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->n_remotes; i++) {
-		struct ovpn_pending_remote *r = &p->remotes[i];
-
-		settle(p, r);
-		if (p->n_blocks && !r->in_block)
-			continue;
-		if (r->transport == TRANSPORT_TCP)
-			*ret_tcp_line = r->line;
-		else
+		settle(p, &p->remotes[i]);
+		if (!unused(p, &p->remotes[i]))
 			n++;
 	}
 	return n;
@@ -299,31 +302,28 @@ static size_t count_udp(struct ovpn_parser *p, unsigned *ret_tcp_line)
 
 int ovpn_finish_remotes(struct ovpn_parser *p)
 {
-	unsigned tcp_line = 0;
-	size_t n_udp;
+	size_t n;
 	int r;
 
 	r = check_role(p);
 	if (r == -ENOMEM)
 		return r;
-	n_udp = count_udp(p, &tcp_line);
-	if (!n_udp && tcp_line)
-		return ovpn_refuse_at(
-			p, tcp_line, "remote",
-			"every server is TCP, which is not supported yet; ask the provider for a UDP profile");
-	if (!n_udp)
+	n = count_used(p);
+	if (!n && p->n_remotes && p->force_line)
+		return ovpn_refuse_at(p, p->force_line, "proto-force",
+				      "leaves no server, since all are of the other transport; remove the line");
+	if (!n)
 		return 0; /* profile_verify() has the words */
-	p->profile->remotes = calloc(n_udp, sizeof(*p->profile->remotes));
+	p->profile->remotes = calloc(n, sizeof(*p->profile->remotes));
 	if (!p->profile->remotes)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->n_remotes; i++) {
 		struct ovpn_pending_remote *from = &p->remotes[i];
+		const char *why = unused(p, from);
 
 		r = 0;
-		if (p->n_blocks && !from->in_block)
-			r = drop(p, from, "not used, since the file has <connection> blocks");
-		else if (from->transport == TRANSPORT_TCP)
-			r = drop(p, from, "TCP is not supported yet; using the file's UDP servers");
+		if (why)
+			r = drop(p, from, why);
 		else
 			p->profile->remotes[p->profile->n_remotes++] = (struct remote){
 				.host = TAKE_PTR(from->host),

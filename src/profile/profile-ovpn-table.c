@@ -251,7 +251,7 @@ static const struct ovpn_option table[] = {
 	IGN("preresolve", 0, "names are looked up on every try"),
 	IGN("prng", 0, "no effect in nsvpn"),
 	HON("proto", OPT_CONNECTION, 1, 1, ovpn_opt_proto, "the transport of servers that name none"),
-	HON("proto-force", 0, 1, 1, ovpn_opt_proto_force, "only UDP servers are used"),
+	HON("proto-force", 0, 1, 1, ovpn_opt_proto_force, "the servers of the other transport are left out"),
 	IGN("protocol-flags", 0, "only a server may say this"),
 	REF("providers", 0,
 	    "loads foreign code into the engine, which nsvpn never does; remove line @ and use `cert` and `key`"),

@@ -91,6 +91,8 @@ struct ovpn_parser {
 	unsigned block_line; /* 0: not inside <connection> */
 	unsigned block_remotes;
 	unsigned n_blocks;
+	unsigned force_line; /* of `proto-force`; 0: there is none */
+	enum transport force;
 	struct ovpn_pending_remote *remotes;
 	size_t n_remotes;
 	unsigned dev_line, dev_type_line, client_line, auth_none_line, static_key_line, ifconfig_line;

@@ -104,12 +104,9 @@ static const char *check_remotes(const struct profile *p)
 		return "names no server; add a line `remote HOST PORT`, or ask the provider for the whole profile";
 	if (p->n_remotes > PROFILE_REMOTES_MAX)
 		return "names more than 64 servers; remove some `remote` lines";
-	for (size_t i = 0; i < p->n_remotes; i++) {
+	for (size_t i = 0; i < p->n_remotes; i++)
 		if (!p->remotes[i].host || !p->remotes[i].port)
 			return "holds a server without name or port; correct its `remote` line";
-		if (p->remotes[i].transport != TRANSPORT_UDP)
-			return "names a TCP server, which is not supported yet; ask the provider for a UDP profile";
-	}
 	return NULL;
 }
 

@@ -24,7 +24,7 @@ struct remote {
 	char *host; /* name or literal, as written */
 	uint16_t port;
 	enum transport transport;
-	int family; /* AF_UNSPEC, or AF_INET / AF_INET6 for udp4, udp6 */
+	int family; /* AF_UNSPEC, or AF_INET / AF_INET6 for udp4, udp6, tcp4, tcp6 */
 	unsigned line;
 };
 

@@ -231,9 +231,8 @@ static const struct bad bads[] = {
 	{ "remote a;b\n", { "neither a host name" } },
 	{ "remote \"\"\n", { "neither a host name" } },
 	{ "remote a\x01z\n", { "x.ovpn:1:", "control character" } },
-	{ "proto tcp\nclient\nremote a\n", { "x.ovpn:3:", "TCP", "UDP profile" } },
-	{ "client\nremote a 443 tcp-client\n", { "UDP profile" } },
-	{ "proto-force tcp\n", { "UDP profile" } },
+	{ "proto-force sctp\n", { "takes udp or tcp" } },
+	{ "client\nproto-force udp\nremote a 443 tcp-client\n", { "x.ovpn:2:", "proto-force", "leaves no server" } },
 	{ "port 99999\n", { "65535" } },
 	{ "<connection>\n</connection>\n", { "holds no `remote`" } },
 	{ "<connection>\nremote a\nremote b\n</connection>\n", { "second `remote`" } },
@@ -371,7 +370,9 @@ static const struct {
 	{ "float", FATE_IGNORED },
 	{ "remote 2001:db8::1 1194 udp6", FATE_HONOURED },
 	{ "remote [2001:db8::1] 1194", FATE_HONOURED },
-	{ "remote b 443 tcp", FATE_IGNORED },
+	{ "remote b 443 tcp", FATE_HONOURED },
+	{ "proto tcp6-client", FATE_HONOURED },
+	{ "proto-force UDP", FATE_HONOURED },
 	{ "proto udp4", FATE_HONOURED },
 	{ "remote-random", FATE_HONOURED },
 	{ "cipher AES-128-GCM", FATE_HONOURED },
@@ -543,7 +544,7 @@ Test(profile_ovpn, connection_blocks_replace_bare_remotes_and_copy_what_stood_be
 					    "<connection>\nremote t.example 443 tcp\n</connection>\n");
 
 	cr_assert_eq(d.r, 0, "%s", d.error);
-	cr_assert_eq(d.p->n_remotes, 3);
+	cr_assert_eq(d.p->n_remotes, 4);
 	cr_assert_str_eq(d.p->remotes[0].host, "a.example");
 	cr_assert_eq(d.p->remotes[0].port, 1111);
 	cr_assert_eq(d.p->remotes[0].family, AF_UNSPEC);
@@ -551,7 +552,45 @@ Test(profile_ovpn, connection_blocks_replace_bare_remotes_and_copy_what_stood_be
 	cr_assert_eq(d.p->remotes[1].family, AF_INET);
 	cr_assert_eq(d.p->remotes[2].port, 53);
 	cr_assert_eq(d.p->remotes[2].family, AF_INET6);
+	cr_assert_eq(d.p->remotes[2].transport, TRANSPORT_UDP);
+	cr_assert_str_eq(d.p->remotes[3].host, "t.example");
+	cr_assert_eq(d.p->remotes[3].transport, TRANSPORT_TCP);
+	cr_assert_eq(d.p->remotes[3].family, AF_UNSPEC, "its own protocol comes with a family");
 	cr_assert_eq(parsed_note(&d, 2)->fate, FATE_IGNORED);
+	parsed_done(&d);
+}
+
+Test(profile_ovpn, protocols_mix_in_the_order_of_the_file)
+{
+	static const struct {
+		enum transport transport;
+		int family;
+	} expected[] = {
+		{ TRANSPORT_TCP, AF_INET },   { TRANSPORT_UDP, AF_UNSPEC }, { TRANSPORT_TCP, AF_INET6 },
+		{ TRANSPORT_TCP, AF_UNSPEC }, { TRANSPORT_UDP, AF_INET6 },  { TRANSPORT_TCP, AF_INET },
+	};
+	struct parsed d = sample_parse_text("client\nremote a 443 tcp4\nremote b 1194 udp\nremote c 443 tcp6-client\n"
+					    "remote d 80 tcp-client\nremote e 53 udp6\nremote f\nproto tcp4-client\n");
+
+	cr_assert_eq(d.r, 0, "%s", d.error);
+	cr_assert_eq(d.p->n_remotes, ARRAY_SIZE(expected));
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+		cr_assert_eq(d.p->remotes[i].host[0], 'a' + (char)i);
+		cr_assert_eq(d.p->remotes[i].transport, expected[i].transport, "%zu", i);
+		cr_assert_eq(d.p->remotes[i].family, expected[i].family, "%zu", i);
+	}
+	parsed_done(&d);
+}
+
+Test(profile_ovpn, proto_force_leaves_out_the_others_and_says_so)
+{
+	struct parsed d = sample_parse_text("client\nremote a 443 tcp4\nremote b 1194 udp\nproto-force tcp\n");
+
+	cr_assert_eq(d.r, 0, "%s", d.error);
+	cr_assert_eq(d.p->n_remotes, 1);
+	cr_assert_str_eq(d.p->remotes[0].host, "a");
+	cr_assert_eq(parsed_note(&d, 3)->fate, FATE_IGNORED);
+	cr_assert_not_null(strstr(parsed_note(&d, 3)->text, "proto-force"));
 	parsed_done(&d);
 }
 

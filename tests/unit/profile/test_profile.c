@@ -43,7 +43,7 @@ Test(profile, verify_says_what_the_whole_lacks)
 Test(profile, verify_refuses_damaged_models)
 {
 	struct parsed d = sample_parse_text(SMALL);
-	_cleanup_(freep) char *a = NULL, *b = NULL, *c = NULL, *e = NULL;
+	_cleanup_(freep) char *a = NULL, *b = NULL, *c = NULL, *e = NULL, *tcp = NULL;
 
 	d.p->ovpn.remote_cert_tls_server = false;
 	cr_assert_eq(profile_verify(d.p, &a), -EINVAL);
@@ -51,9 +51,11 @@ Test(profile, verify_refuses_damaged_models)
 	d.p->ovpn.wrap = CONTROL_WRAP_TLS_AUTH;
 	cr_assert_eq(profile_verify(d.p, &b), -EINVAL);
 	d.p->ovpn.wrap = CONTROL_WRAP_NONE;
-	d.p->remotes[0].transport = TRANSPORT_TCP;
+	d.p->remotes[0].port = 0;
 	cr_assert_eq(profile_verify(d.p, &c), -EINVAL);
-	d.p->remotes[0].transport = TRANSPORT_UDP;
+	d.p->remotes[0].port = 1194;
+	d.p->remotes[0].transport = TRANSPORT_TCP;
+	cr_assert_eq(profile_verify(d.p, &tcp), 0);
 	d.p->protocol = PROTOCOL_WIREGUARD;
 	cr_assert_eq(profile_verify(d.p, &e), -EINVAL);
 	parsed_done(&d);
