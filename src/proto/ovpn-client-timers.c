@@ -14,7 +14,7 @@
 static void fail_stuck(struct ovpn_client *c, usec_t now)
 {
 	const struct ovpn_session *s = c->session;
-	unsigned long long seconds = (now - c->started + USEC_PER_SEC / 2) / USEC_PER_SEC;
+	unsigned long long seconds = (now - c->began + USEC_PER_SEC / 2) / USEC_PER_SEC;
 	char name[OVPN_CLIENT_SERVER_MAX];
 
 	(void)ovpn_client_server(c, name, sizeof(name));
@@ -56,7 +56,7 @@ static usec_t handshake_deadline(const struct ovpn_client *c)
 {
 	usec_t at = c->session->primary->deadline, connect = c->options->connect_timeout;
 
-	return !c->heard && connect ? MIN(at, c->started + connect) : at;
+	return !c->heard && connect ? MIN(at, c->began + connect) : at;
 }
 
 void ovpn_client_tick_handshake(struct ovpn_client *c, usec_t now)

@@ -86,6 +86,16 @@ static void tell_compression(struct ovpn_client *c, usec_t now)
 			 "the server compresses packets, which can betray what is inside (VORACLE): ask its operator to remove `comp-lzo` or `compress`; nsvpn itself compresses nothing");
 }
 
+/* TCP delivers what was sent, so a packet that does not open is not the only one: the stream or the keys are out of step. */
+static void fail_stream(struct ovpn_client *c)
+{
+	char name[OVPN_CLIENT_SERVER_MAX];
+
+	ovpn_client_fail(c, FAIL_SERVER, PROTO_ADVICE_RETRY,
+			 "a packet in the TCP stream from %s does not open, so it is out of step; connecting again",
+			 ovpn_client_server(c, name, sizeof(name)));
+}
+
 static ssize_t data_in(struct ovpn_client *c, struct ovpn_data *d, const uint8_t *wire, size_t len, uint8_t *out,
 		       usec_t now)
 {
@@ -95,6 +105,8 @@ static ssize_t data_in(struct ovpn_client *c, struct ovpn_data *d, const uint8_t
 	if (c->fragment)
 		c->fragment->now = now;
 	n = ovpn_data_open(d, wire, len, out, MAX(len, (size_t)PROTO_OUT_ROOM), &kind);
+	if (c->transport == TRANSPORT_TCP && (n == -VERDICT_DROP_AUTH || n == -VERDICT_DROP_SHORT))
+		fail_stream(c);
 	if (n < 0 && n != -VERDICT_DROP_FRAMING)
 		return n;
 	/* Authentic, whatever it is: the server lives. */
@@ -239,7 +251,9 @@ static int client_start(struct proto *p, usec_t now)
 	if (r < 0)
 		return r;
 	c->phase = PHASE_HANDSHAKE;
-	c->started = c->last_in = c->last_out = now;
+	c->last_in = c->last_out = now;
+	if (!c->began)
+		c->began = now;
 	return 0;
 }
 
