@@ -17,16 +17,6 @@ void attempt_init(struct attempt *a, size_t n_remotes, usec_t retry, usec_t retr
 		a->order[i] = (uint16_t)i;
 }
 
-void attempt_exclude(struct attempt *a, uint16_t remote)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < a->n_remotes; i++)
-		if (a->order[i] != remote)
-			a->order[n++] = a->order[i];
-	a->n_remotes = n;
-}
-
 void attempt_shuffle(struct attempt *a, const uint32_t *random)
 {
 	for (size_t i = a->n_remotes; i > 1; i--) {

@@ -34,8 +34,6 @@ struct attempt {
 
 /* order[] is 0..n-1 (n capped at PROFILE_REMOTES_MAX) until attempt_shuffle(). Zero times: 1 s and 300 s. */
 void attempt_init(struct attempt *a, size_t n_remotes, usec_t retry, usec_t retry_max);
-/* Leaves out a remote that cannot be used (before the first try). */
-void attempt_exclude(struct attempt *a, uint16_t remote);
 /* Fisher-Yates with the caller's random words, one for each remote. */
 void attempt_shuffle(struct attempt *a, const uint32_t *random);
 

@@ -130,7 +130,33 @@ static void on_datagram(struct datapath *d, const uint8_t *wire, size_t wire_len
 		begin_run(d, at, len);
 }
 
-int datapath_from_wire(struct datapath *d, usec_t now)
+/* The packets of one read, which are counted like datagrams. */
+static int from_stream(struct datapath *d, usec_t now)
+{
+	ssize_t n = stream_receive(&d->stream);
+	const uint8_t *p;
+	int packets = 0, r;
+	size_t len;
+
+	if (n < 0) {
+		if (n != -EAGAIN)
+			d->error = (int)n;
+		return 0;
+	}
+	d->stats->wire_receives++;
+	while ((r = ovpn_stream_next(&d->stream.in, &p, &len)) > 0) {
+		on_datagram(d, p, len, now);
+		if (d->heard)
+			ovpn_stream_trust(&d->stream.in);
+		packets++;
+	}
+	if (r < 0)
+		d->error = r;
+	flush_run(d);
+	return packets;
+}
+
+static int from_datagrams(struct datapath *d, usec_t now)
 {
 	int n = udp_receive(&d->udp);
 
@@ -152,4 +178,9 @@ int datapath_from_wire(struct datapath *d, usec_t now)
 	}
 	flush_run(d);
 	return n;
+}
+
+int datapath_from_wire(struct datapath *d, usec_t now)
+{
+	return datapath_is_stream(d) ? from_stream(d, now) : from_datagrams(d, now);
 }

@@ -3,6 +3,11 @@
  * batch; that is the only copy. A batch has one datagram length (its first one's); a longer datagram opens the next
  * batch, a shorter one closes it. When the socket is full, batch, held datagram and the rest of the split stay where they
  * are and the tun is not read, so that its queue gives back-pressure: nothing is dropped and nothing spins.
+ *
+ * Over TCP a batch is packets of any length with their prefixes, one behind the other, and one send takes as much of it
+ * as the kernel wants. What a send has begun must go on where it stopped, so control packets queue up behind the batch. A
+ * server that takes nothing (or a thin path) thus stops the tun from being read: what programs send then waits in the
+ * device's queue, and what does not fit there the kernel drops, as it does on any slow link. Nothing here grows.
  */
 #include <errno.h>
 #include <string.h>
@@ -18,7 +23,7 @@
  * left on the socket (ICMP): nothing was sent then and the next call sends, so it is tried once more; if that fails as
  * well the path is closed and the batch is dropped. EMSGSIZE concerns the first datagram only.
  */
-static bool flush_batch(struct datapath *d)
+static bool flush_datagrams(struct datapath *d)
 {
 	bool tried = false;
 
@@ -47,6 +52,37 @@ static bool flush_batch(struct datapath *d)
 	d->batch_at = 0;
 	d->batch_count = 0;
 	return true;
+}
+
+/* The same over TCP. An error ends the connection; half a packet may be on its way, so nothing may follow it. */
+static bool flush_frames(struct datapath *d)
+{
+	while (d->batch_len > 0 && !d->error) {
+		ssize_t n = stream_send(&d->stream, d->send_area + d->batch_at, d->batch_len);
+
+		if (n == -EAGAIN || n == -ENOBUFS) {
+			d->blocked = true;
+			d->starved = n == -ENOBUFS;
+			return false;
+		}
+		if (n < 0) {
+			d->error = (int)n;
+			break;
+		}
+		d->stats->wire_sends++;
+		d->batch_at += (size_t)n;
+		d->batch_len -= (size_t)n;
+	}
+	if (d->batch_len > 0)
+		d->stats->drop[STATS_DROP_WIRE_REFUSED] += d->batch_count;
+	d->batch_at = d->batch_len = 0;
+	d->batch_count = 0;
+	return true;
+}
+
+static bool flush_batch(struct datapath *d)
+{
+	return datapath_is_stream(d) ? flush_frames(d) : flush_datagrams(d);
 }
 
 /* Sends the batch; the held datagram, if there is one, begins the next. */
@@ -89,9 +125,22 @@ static void add_datagram(struct datapath *d, size_t n)
 		(void)advance(d); /* as above */
 }
 
+/* A packet of n bytes stands behind the batch and the room for its prefix. */
+static void add_frame(struct datapath *d, size_t n)
+{
+	if (n > OVPN_STREAM_FRAME_MAX) {
+		d->stats->drop[STATS_DROP_WIRE_REFUSED]++;
+		return;
+	}
+	ovpn_stream_prefix(d->send_area + d->batch_at + d->batch_len, n);
+	d->batch_len += OVPN_STREAM_PREFIX + n;
+	d->batch_count++;
+}
+
 static void seal(struct datapath *d, const uint8_t *p, size_t len, usec_t now)
 {
-	ssize_t n = d->proto->ops->inner_out(d->proto, p, len, d->send_area + d->batch_len, now);
+	uint8_t *out = d->send_area + d->batch_len + (datapath_is_stream(d) ? OVPN_STREAM_PREFIX : 0);
+	ssize_t n = d->proto->ops->inner_out(d->proto, p, len, out, now); /* not blocked: the batch begins the area */
 
 	if (n <= 0) {
 		stats_count_tx(d->stats, n);
@@ -99,7 +148,13 @@ static void seal(struct datapath *d, const uint8_t *p, size_t len, usec_t now)
 	}
 	d->stats->tx_packets++;
 	d->stats->tx_bytes += len;
-	add_datagram(d, (size_t)n);
+	if (!datapath_is_stream(d)) {
+		add_datagram(d, (size_t)n);
+		return;
+	}
+	add_frame(d, (size_t)n);
+	if (d->batch_len >= UDP_BATCH_MAX)
+		(void)flush_frames(d); /* what has to wait: d->blocked says so */
 }
 
 /* Reads one packet and prepares its split. 1: there is one; 0: try the next; -EAGAIN or -errno of the tun. */
@@ -174,9 +229,31 @@ void datapath_resume(struct datapath *d)
 	flush_all(d);
 }
 
+/* Behind what waits; sent at once when nothing does. */
+static int queue_control(struct datapath *d, const uint8_t *p, size_t len)
+{
+	if (d->batch_at > 0) {
+		memmove(d->send_area, d->send_area + d->batch_at, d->batch_len);
+		d->batch_at = 0;
+	}
+	if (len > DATAPATH_SEND_AREA - d->batch_len - OVPN_STREAM_PREFIX) {
+		d->stats->drop[STATS_DROP_WIRE_REFUSED]++;
+		return -EAGAIN;
+	}
+	memcpy(d->send_area + d->batch_len + OVPN_STREAM_PREFIX, p, len);
+	add_frame(d, len);
+	if (!d->blocked)
+		(void)flush_frames(d);
+	return d->error;
+}
+
 int datapath_send_control(struct datapath *d, const uint8_t *p, size_t len)
 {
-	ssize_t n = udp_send(&d->udp, p, len, len);
+	ssize_t n;
+
+	if (datapath_is_stream(d))
+		return queue_control(d, p, len);
+	n = udp_send(&d->udp, p, len, len);
 
 	if (n < 0 && n != -EAGAIN && n != -ENOBUFS) {
 		d->error = (int)n; /* perhaps an earlier datagram's; this one has not been sent then */

@@ -23,11 +23,11 @@ int datapath_init(struct datapath *d, struct stats *stats)
 
 	*d = (struct datapath){ .stats = stats, .segments_max = UDP_BATCH_SEGMENTS, .tun.fd = -EBADF };
 	r = udp_init(&d->udp);
-	if (r < 0)
-		return r;
+	if (r >= 0)
+		r = stream_init(&d->stream);
 	d->memory = aligned_alloc(ALIGN, 2 * run + tun + send);
-	if (!d->memory) {
-		udp_done(&d->udp);
+	if (r < 0 || !d->memory) {
+		datapath_done(d);
 		return -ENOMEM;
 	}
 	d->areas[0] = d->memory;
@@ -40,6 +40,7 @@ int datapath_init(struct datapath *d, struct stats *stats)
 void datapath_done(struct datapath *d)
 {
 	udp_done(&d->udp);
+	stream_done(&d->stream);
 	free(d->memory);
 	d->memory = NULL;
 }
@@ -54,10 +55,14 @@ static void forget_unsent(struct datapath *d)
 	gso_run_reset(&d->run);
 }
 
-void datapath_attach(struct datapath *d, int wire_fd, struct proto *proto)
+void datapath_attach(struct datapath *d, int wire_fd, enum transport transport, struct proto *proto)
 {
 	forget_unsent(d);
-	udp_attach(&d->udp, wire_fd);
+	d->udp.fd = d->stream.fd = -EBADF;
+	if (transport == TRANSPORT_TCP)
+		stream_attach(&d->stream, wire_fd);
+	else
+		udp_attach(&d->udp, wire_fd);
 	d->proto = proto;
 	d->open = false;
 	d->heard = false;
@@ -66,7 +71,7 @@ void datapath_attach(struct datapath *d, int wire_fd, struct proto *proto)
 void datapath_detach(struct datapath *d)
 {
 	forget_unsent(d);
-	d->udp.fd = -EBADF;
+	d->udp.fd = d->stream.fd = -EBADF;
 	d->proto = NULL;
 	d->open = false;
 }

@@ -6,6 +6,7 @@
 
 #include "engine/gso.h"
 #include "engine/stats.h"
+#include "engine/stream.h"
 #include "engine/tun.h"
 #include "engine/udp.h"
 #include "proto/proto.h"
@@ -18,12 +19,15 @@
 /* Two areas: the open run, and the one that a packet that does not fit it is copied to. */
 #define DATAPATH_RUN_AREA (DATAPATH_RUN_HEADROOM + GSO_RUN_MAX + UDP_SLOT_SIZE + 4096)
 #define DATAPATH_TUN_AREA (128 + TUN_PACKET_MAX)
+/* TCP: bytes of control packets that may wait behind a batch. */
+#define DATAPATH_CONTROL_ROOM (64 * 1024)
 /* A batch, and behind it the datagram that did not fit it. */
-#define DATAPATH_SEND_AREA (UDP_BATCH_MAX + TUN_PACKET_MAX + PROTO_OVERHEAD_MAX)
+#define DATAPATH_SEND_AREA (UDP_BATCH_MAX + OVPN_STREAM_PREFIX + TUN_PACKET_MAX + PROTO_OVERHEAD_MAX + DATAPATH_CONTROL_ROOM)
 
 struct datapath {
 	struct tun tun;
 	struct udp udp;
+	struct stream stream;  /* its fd says whether the session is over TCP */
 	struct stats *stats;   /* borrowed */
 	struct proto *proto;   /* borrowed; NULL: no session */
 	bool open;             /* settings applied: inner packets may pass */
@@ -35,7 +39,8 @@ struct datapath {
 	struct gso_split split;
 	bool splitting;        /* the split has packets left */
 	uint8_t *send_area;
-	size_t batch_at, batch_len, batch_segment; /* unsent datagrams of equal length, the last may be shorter */
+	size_t batch_at, batch_len; /* unsent. UDP: datagrams of equal length, the last may be shorter; TCP: packets of any */
+	size_t batch_segment;  /* that length */
 	unsigned batch_count;
 	size_t held_len;       /* one more sealed datagram right behind the batch */
 	bool blocked;          /* the socket did not take the batch: wait until it is writable */
@@ -55,7 +60,7 @@ int datapath_init(struct datapath *d, struct stats *stats);
 void datapath_done(struct datapath *d);
 
 /* A new session over a new socket; drops what was left of the old one. fd and proto stay the caller's. */
-void datapath_attach(struct datapath *d, int wire_fd, struct proto *proto);
+void datapath_attach(struct datapath *d, int wire_fd, enum transport transport, struct proto *proto);
 /* No session: the tun is drained from now on. */
 void datapath_detach(struct datapath *d);
 /* Inner packets may pass; the MSS clamp is taken from the protocol. */
@@ -71,8 +76,16 @@ int datapath_from_wire(struct datapath *d, usec_t now);
 /* The socket is writable again: sends what waits. */
 void datapath_resume(struct datapath *d);
 
-/* One control datagram, at once. 0 or -errno (-EAGAIN: dropped, the protocol sends it again). */
+/*
+ * One control packet. UDP: at once; 0 or -errno (-EAGAIN: dropped, the protocol sends it again). TCP: in its turn, behind
+ * what waits; -EAGAIN (dropped) only when the server has taken nothing for so long that DATAPATH_CONTROL_ROOM is full.
+ */
 int datapath_send_control(struct datapath *d, const uint8_t *p, size_t len);
+
+static inline bool datapath_is_stream(const struct datapath *d)
+{
+	return d->stream.fd >= 0;
+}
 
 static inline bool datapath_is_ip(const uint8_t *p, size_t len)
 {

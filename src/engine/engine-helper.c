@@ -101,17 +101,16 @@ static int init_attempt(struct engine *e)
 	uint32_t words[PROFILE_REMOTES_MAX];
 	int r;
 
+	if (!p->n_remotes)
+		return -EDESTADDRREQ;
 	attempt_init(&e->attempt, p->n_remotes, p->ovpn.connect_retry, p->ovpn.connect_retry_max);
-	for (size_t i = 0; i < p->n_remotes && i < PROFILE_REMOTES_MAX; i++)
-		if (p->remotes[i].transport != TRANSPORT_UDP)
-			attempt_exclude(&e->attempt, (uint16_t)i);
-	if (p->ovpn.remote_random) {
-		r = random_bytes(words, sizeof(words));
-		if (r < 0)
-			return r;
-		attempt_shuffle(&e->attempt, words);
-	}
-	return e->attempt.n_remotes ? 0 : -EPROTONOSUPPORT;
+	if (!p->ovpn.remote_random)
+		return 0;
+	r = random_bytes(words, sizeof(words));
+	if (r < 0)
+		return r;
+	attempt_shuffle(&e->attempt, words);
+	return 0;
 }
 
 static int init_tun(struct engine *e, const struct ipc_start *start)
@@ -144,8 +143,8 @@ static void on_start(void *userdata, const struct ipc_start *start, int profile_
 	fd_close(profile_fd);
 	if (r >= 0) {
 		r = init_attempt(e);
-		if (r == -EPROTONOSUPPORT)
-			text = "no remote of the profile uses UDP, and TCP is not supported yet; ask the provider for a UDP profile";
+		if (r == -EDESTADDRREQ)
+			text = "the profile names no server; add a `remote` line";
 	}
 	if (r < 0) {
 		engine_give_up(e, FAIL_CONFIG, error ? error : text ? text : strerror(-r));
@@ -162,30 +161,42 @@ static void on_start(void *userdata, const struct ipc_start *start, int profile_
 
 /* ---- commands ------------------------------------------------------------------------------------------------------- */
 
+/* Until everything that waits is with the kernel, or the time is over. */
+static void push_out(struct engine *e, usec_t until)
+{
+	struct pollfd p = { .fd = e->wire_fd, .events = POLLOUT };
+
+	datapath_resume(&e->datapath);
+	while (e->datapath.blocked && clock_boottime() < until) {
+		(void)poll(&p, 1, 10); /* whatever it says, the clock ends this */
+		datapath_resume(&e->datapath);
+	}
+}
+
+static void say_goodbye(struct engine *e)
+{
+	struct pollfd p = { .fd = e->wire_fd, .events = POLLOUT };
+	usec_t now = clock_boottime(), until = now + GOODBYE_MAX;
+
+	push_out(e, until);
+	e->proto->ops->stop(e->proto, now);
+	while (!engine_pump_wire(e, now) && now < until) {
+		(void)poll(&p, 1, 10); /* as above */
+		now = clock_boottime();
+		e->proto->ops->stop(e->proto, now);
+	}
+	push_out(e, until);
+}
+
 /* The exit notification is what the loop would send; a full socket is waited for, but not for long. */
 static void on_stop(void *userdata)
 {
 	struct engine *e = userdata;
-	usec_t now = clock_boottime(), until = now + GOODBYE_MAX;
 
 	if (e->phase == PHASE_ENDING)
 		return;
-	if (e->proto) {
-		struct pollfd p = { .fd = e->wire_fd, .events = POLLOUT };
-
-		datapath_resume(&e->datapath);
-		while (e->datapath.blocked && now < until) {
-			(void)poll(&p, 1, 10); /* whatever it says, the clock ends this */
-			datapath_resume(&e->datapath);
-			now = clock_boottime();
-		}
-		e->proto->ops->stop(e->proto, now);
-		while (!engine_pump_wire(e, now) && now < until) {
-			(void)poll(&p, 1, 10); /* as above */
-			now = clock_boottime();
-			e->proto->ops->stop(e->proto, now);
-		}
-	}
+	if (e->proto && e->phase != PHASE_CONNECT)
+		say_goodbye(e);
 	engine_drop_session(e);
 	engine_end(e, EXIT_CODE_OK);
 }

@@ -22,6 +22,8 @@ void engine_arm(struct engine *e, usec_t now)
 
 	if (e->phase == PHASE_WAITING)
 		next = e->try_at;
+	if (e->phase == PHASE_CONNECT)
+		next = e->connect_until;
 	if (engine_asked_for(e->phase))
 		next = e->patience.until;
 	if (e->proto)
@@ -35,10 +37,10 @@ void engine_arm(struct engine *e, usec_t now)
 	(void)sd_event_source_set_enabled(e->timer, next == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
-/* While the socket is full its writability is waited for and the tun is not read. */
+/* While the socket is connecting or full its writability is waited for; while it is full the tun is not read. */
 static void update_interest(struct engine *e)
 {
-	bool out = e->datapath.blocked && !e->datapath.starved;
+	bool out = e->phase == PHASE_CONNECT || (e->datapath.blocked && !e->datapath.starved);
 	bool pause = e->datapath.blocked;
 
 	if (e->wire_source && out != e->wire_wants_out) {
@@ -98,6 +100,11 @@ int engine_on_wire(sd_event_source *source, int fd, uint32_t revents, void *user
 	(void)fd;
 	if (e->phase == PHASE_ENDING || !e->proto)
 		return 0;
+	if (e->phase == PHASE_CONNECT) {
+		engine_on_connected(e, now);
+		engine_settle(e, now);
+		return 0;
+	}
 	if (revents & EPOLLOUT) {
 		datapath_resume(&e->datapath);
 		move_from_tun(e, now);
@@ -144,6 +151,8 @@ int engine_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		return 0;
 	if (e->phase == PHASE_WAITING && now >= e->try_at)
 		engine_begin_try(e);
+	if (e->phase == PHASE_CONNECT && now >= e->connect_until)
+		engine_on_connect_timeout(e, now);
 	if (e->datapath.starved) {
 		datapath_resume(&e->datapath);
 		move_from_tun(e, now);

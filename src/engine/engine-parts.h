@@ -13,6 +13,7 @@
  *   START      nothing known yet; the helper sends profile and tun
  *   AUTH       waiting for user name and password
  *   SOCKET     waiting for a transport socket to the address that attempt.c chose
+ *   CONNECT    TCP: the socket is connecting
  *   HANDSHAKE  a session is being made; packets of the tun are dropped
  *   SETTINGS   the server's settings are with the helper; still nothing passes
  *   CONNECTED  the data path is open
@@ -36,8 +37,8 @@
 
 #define FAIL_NONE 0xff /* engine_tell_state(): nothing failed */
 
-enum phase { PHASE_START, PHASE_AUTH, PHASE_SOCKET, PHASE_HANDSHAKE, PHASE_SETTINGS, PHASE_CONNECTED, PHASE_WAITING,
-	     PHASE_ENDING };
+enum phase { PHASE_START, PHASE_AUTH, PHASE_SOCKET, PHASE_CONNECT, PHASE_HANDSHAKE, PHASE_SETTINGS, PHASE_CONNECTED,
+	     PHASE_WAITING, PHASE_ENDING };
 
 struct engine {
 	sd_event *event;
@@ -51,8 +52,9 @@ struct engine {
 	struct profile *profile;
 	struct secret *username, *password; /* asked for; the profile's own stay in the profile */
 	struct attempt attempt;
-	usec_t try_at;       /* WAITING */
-	usec_t connected_at; /* CONNECTED */
+	usec_t try_at;        /* WAITING */
+	usec_t connect_until; /* CONNECT */
+	usec_t connected_at;  /* CONNECTED */
 	usec_t refused_since;
 	unsigned refused;
 
@@ -93,6 +95,9 @@ void engine_pump_events(struct engine *e, usec_t now);
 /* Control datagrams. False when one had to be left out because the socket is full. */
 bool engine_pump_wire(struct engine *e, usec_t now);
 void engine_on_socket_error(struct engine *e, int error, usec_t now);
+/* CONNECT: the socket is writable, so connect() has ended one way or the other; or its time is over. */
+void engine_on_connected(struct engine *e, usec_t now);
+void engine_on_connect_timeout(struct engine *e, usec_t now);
 /* The helper's answers to REQ_SOCKET and REQ_SETTINGS (monitor-client.h). */
 void engine_on_socket(void *userdata, const struct ipc_ans_socket *answer, int fd);
 void engine_on_settings(void *userdata, const struct ipc_ans_settings *answer);

@@ -82,6 +82,7 @@ const char *engine_asked_for(enum phase phase)
 		return "a socket to the server";
 	case PHASE_SETTINGS:
 		return "applying the server's settings";
+	case PHASE_CONNECT:
 	case PHASE_HANDSHAKE:
 	case PHASE_CONNECTED:
 	case PHASE_WAITING:
@@ -222,15 +223,55 @@ static void on_refused(struct engine *e, usec_t now)
 		return;
 	(void)snprintf(text, sizeof(text), e->phase == PHASE_CONNECTED ?
 		       "server %s is gone: its host answers that nobody listens there any more" :
-		       "server %s refused the connection: nobody listens on that port (ICMP port unreachable)",
-		       endpoint_format(&e->server, server, sizeof(server)));
+		       "server %s refused the connection: nobody listens on that port%s",
+		       endpoint_format(&e->server, server, sizeof(server)),
+		       datapath_is_stream(&e->datapath) ? " (TCP)" : " (ICMP port unreachable)");
 	fail_retry(e, FAIL_REFUSED, text, now);
+}
+
+/* What ended a TCP connection that had been made, and what follows from it. */
+static const char *describe_end(const struct engine *e, int error, enum fail_class *ret_fail)
+{
+	bool up = e->phase == PHASE_CONNECTED || e->phase == PHASE_SETTINGS;
+
+	*ret_fail = FAIL_SERVER;
+	switch (error) {
+	case -EBADMSG:
+		*ret_fail = FAIL_NEGOTIATION;
+		return up ? "sent a length that cannot be, so what follows in its TCP stream means nothing; connecting again" :
+			    "does not speak OpenVPN over TCP; check address, port and protocol";
+	case -ETIMEDOUT:
+		*ret_fail = FAIL_TIMEOUT;
+		return "takes nothing any more: the TCP connection has timed out; connecting again";
+	case -ENOTCONN:
+	case -ECONNRESET:
+	case -EPIPE:
+		break;
+	default:
+		return strerror(-error);
+	}
+	return up ? "closed the TCP connection; connecting again" :
+		    "closed the TCP connection before the tunnel was up: its log will say why; a tls-auth or tls-crypt key that differs is a usual cause";
+}
+
+static void on_connection_over(struct engine *e, int error, usec_t now)
+{
+	char server[ENDPOINT_STR_MAX], text[256];
+	enum fail_class fail;
+	const char *what = describe_end(e, error, &fail);
+
+	(void)snprintf(text, sizeof(text), "server %s %s", endpoint_format(&e->server, server, sizeof(server)), what);
+	fail_retry(e, fail, text, now);
 }
 
 void engine_on_socket_error(struct engine *e, int error, usec_t now)
 {
 	char server[ENDPOINT_STR_MAX], text[256];
 
+	if (datapath_is_stream(&e->datapath) && e->phase != PHASE_CONNECT) {
+		on_connection_over(e, error, now);
+		return;
+	}
 	if (error == -ECONNREFUSED) {
 		on_refused(e, now);
 		return;
@@ -280,6 +321,7 @@ static int start_session(struct engine *e, const struct ipc_ans_socket *answer, 
 		.password = e->username ? e->password : o->password,
 		.path_mtu = answer->path_mtu,
 		.tun_mtu_max = e->tun_mtu_max,
+		.began = now,
 	};
 	int r;
 
@@ -292,11 +334,47 @@ static int start_session(struct engine *e, const struct ipc_ans_socket *answer, 
 	r = ovpn_client_new(&e->proto, &params, ret_error);
 	if (r < 0)
 		return r;
-	datapath_attach(&e->datapath, e->wire_fd, e->proto);
+	datapath_attach(&e->datapath, e->wire_fd, params.transport, e->proto);
 	e->server = answer->server;
-	e->phase = PHASE_HANDSHAKE;
+	e->phase = params.transport == TRANSPORT_TCP ? PHASE_CONNECT : PHASE_HANDSHAKE;
+	e->connect_until = now + o->connect_timeout;
 	engine_tell_state(e, ENGINE_STATE_CONNECTING, FAIL_NONE, "");
-	return e->proto->ops->start(e->proto, now);
+	return e->phase == PHASE_HANDSHAKE ? e->proto->ops->start(e->proto, now) : 0;
+}
+
+static void session_impossible(struct engine *e, int r, const char *error, usec_t now)
+{
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), "the session cannot be set up: %s", error ? error : strerror(-r));
+	session_failed(e, &(struct attempt_failure){ .fail = r == -EINVAL ? FAIL_CONFIG : FAIL_INTERNAL,
+						     .advice = PROTO_ADVICE_RETRY }, text, now);
+}
+
+void engine_on_connected(struct engine *e, usec_t now)
+{
+	int r = stream_connected(&e->datapath.stream);
+
+	if (r < 0) {
+		engine_on_socket_error(e, r, now);
+		return;
+	}
+	e->phase = PHASE_HANDSHAKE;
+	r = e->proto->ops->start(e->proto, now);
+	engine_pump_events(e, now); /* says why, where the protocol knows */
+	if (r < 0 && e->phase == PHASE_HANDSHAKE)
+		session_impossible(e, r, NULL, now);
+}
+
+void engine_on_connect_timeout(struct engine *e, usec_t now)
+{
+	char server[ENDPOINT_STR_MAX], text[256];
+
+	(void)snprintf(text, sizeof(text),
+		       "no TCP connection to server %s within %llu s: it is down, the port is wrong, or a firewall is in between",
+		       endpoint_format(&e->server, server, sizeof(server)),
+		       (unsigned long long)(e->profile->ovpn.connect_timeout / USEC_PER_SEC));
+	fail_retry(e, FAIL_SILENT, text, now);
 }
 
 void engine_on_socket(void *userdata, const struct ipc_ans_socket *answer, int fd)
@@ -326,13 +404,8 @@ void engine_on_socket(void *userdata, const struct ipc_ans_socket *answer, int f
 	e->wire_fd = fd;
 	r = start_session(e, answer, now, &error);
 	engine_pump_events(e, now); /* says why, where the protocol knows */
-	if (r < 0 && (e->phase == PHASE_HANDSHAKE || e->phase == PHASE_SOCKET) && e->wire_fd == fd) {
-		char text[512];
-
-		(void)snprintf(text, sizeof(text), "the session cannot be set up: %s", error ? error : strerror(-r));
-		session_failed(e, &(struct attempt_failure){ .fail = r == -EINVAL ? FAIL_CONFIG : FAIL_INTERNAL,
-							     .advice = PROTO_ADVICE_RETRY }, text, now);
-	}
+	if (r < 0 && (e->phase == PHASE_HANDSHAKE || e->phase == PHASE_SOCKET) && e->wire_fd == fd)
+		session_impossible(e, r, error, now);
 	if (e->phase != PHASE_ENDING)
 		engine_settle(e, now);
 }

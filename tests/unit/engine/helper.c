@@ -152,15 +152,17 @@ static void answer_socket(struct helper *h, const struct ipc_req_socket *q)
 		a->fail = FAIL_RESOLVE;
 		(void)str_copy(a->text, sizeof(a->text), "the name does not resolve");
 	} else {
+		bool tcp = h->profile->remotes[q->remote].transport == TRANSPORT_TCP;
+
 		a->server.port = h->profile->remotes[q->remote].port;
 		a->n_addresses = 1;
 		len = endpoint_to_sockaddr(&a->server, &sa);
-		fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		if (fd >= 0)
+		fd = socket(sa.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (fd >= 0 && !tcp)
 			(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &big, sizeof(big));
-		if (fd >= 0)
+		if (fd >= 0 && !tcp)
 			(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &big, sizeof(big));
-		a->ok = fd >= 0 && connect(fd, (struct sockaddr *)&sa, len) == 0;
+		a->ok = fd >= 0 && (connect(fd, (struct sockaddr *)&sa, len) == 0 || errno == EINPROGRESS);
 		if (!a->ok) {
 			a->fail = FAIL_UNREACHABLE;
 			(void)snprintf(a->text, sizeof(a->text), "no way to the server: %s", strerror(errno));

@@ -65,16 +65,20 @@ bool live_setup(struct live *l)
 /* Becomes openvpn in the server's namespace; dies with this process however that ends. */
 static void exec_server(const struct live *l, const char *options)
 {
-	char fixed[] = "openvpn --dev tunS --dev-type tun --proto udp --port 1194 --local 10.199.0.2 --mode server --tls-server "
+	char fixed[] = "openvpn --dev tunS --dev-type tun --port 1194 --mode server --tls-server "
 		       "--topology subnet --server 10.8.0.0 255.255.255.0 --server-ipv6 fd00:8::/64 --dh none --ca ca.crt "
 		       "--cert server.crt --key server.key --disable-dco --keepalive 1 10 --verb 3";
+	char udp[] = "--proto udp --local 10.199.0.2"; /* where the test says nothing else */
 	_cleanup_(freep) char *extra = strdup(options);
 	int ns = open("/run/netns/srv", O_RDONLY | O_CLOEXEC), log;
 	char *argv[100], *rest, *word;
 	size_t n = 0;
 
 	rest = fixed;
-	while (n < 90 && (word = str_next_word(&rest)))
+	while (n < 80 && (word = str_next_word(&rest)))
+		argv[n++] = word;
+	rest = strstr(options, "--proto") ? NULL : udp;
+	while (rest && (word = str_next_word(&rest)))
 		argv[n++] = word;
 	rest = extra;
 	while (rest && n < 98 && (word = str_next_word(&rest)))
@@ -102,6 +106,43 @@ bool live_server(struct live *l, const char *options)
 	}
 	(void)sh("tail -5 %s/server.log >&2", l->dir);
 	return false;
+}
+
+static int greet(unsigned short port, const char *text, int ready)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int ns = open("/run/netns/srv", O_RDONLY | O_CLOEXEC), fd, client;
+	char buf[256];
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || setns(ns, CLONE_NEWNET) < 0)
+		return 1;
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 5) < 0 || write(ready, "", 1) != 1)
+		return 1;
+	while ((client = accept(fd, NULL, NULL)) >= 0) {
+		if (write(client, text, strlen(text)) > 0)
+			(void)!read(client, buf, sizeof(buf));
+		close(client);
+	}
+	return 1;
+}
+
+int live_greeter(unsigned short port, const char *text)
+{
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		return -1;
+	pid = fork();
+	if (pid == 0)
+		_exit(greet(port, text, ready[1]));
+	close(ready[1]);
+	if (pid > 0 && read(ready[0], &byte, 1) != 1)
+		pid = -1;
+	close(ready[0]);
+	return pid;
 }
 
 void live_server_kill(struct live *l, int signo)

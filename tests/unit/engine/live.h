@@ -17,6 +17,8 @@ bool live_setup(struct live *l);
 bool live_server(struct live *l, const char *options);
 /* Signals it and waits for its end. */
 void live_server_kill(struct live *l, int signo);
+/* Something else that listens at the server's address over TCP: says `text` to whoever connects. The child's pid, or -1. */
+int live_greeter(unsigned short port, const char *text);
 /* A profile for that server with its keys inline; malloc'ed. `remotes` and `options` are lines. ca NULL: the right one. */
 char *live_profile(const struct live *l, const char *remotes, const char *options, const char *ca);
 void live_done(struct live *l);

@@ -221,18 +221,3 @@ Test(attempt, shuffles_without_losing_one)
 	}
 	cr_assert(moved);
 }
-
-Test(attempt, leaves_out_what_cannot_be_used)
-{
-	struct attempt a;
-
-	attempt_init(&a, 3, 0, 0);
-	attempt_exclude(&a, 0);
-	attempt_exclude(&a, 2);
-	cr_assert_eq(a.n_remotes, 1);
-	cr_assert_eq(attempt_remote(&a), 1);
-	cr_assert_eq(must_retry(&a, FAIL_SILENT), 1 * SEC);
-	cr_assert_eq(attempt_remote(&a), 1);
-	attempt_exclude(&a, 1);
-	cr_assert_eq(fail_with(&a, FAIL_SILENT, PROTO_ADVICE_RETRY, &(usec_t){ 0 }), ATTEMPT_GIVE_UP);
-}

@@ -116,7 +116,7 @@ static void setup(void)
 	memset(&stats, 0, sizeof(stats));
 	cr_assert_eq(datapath_init(&d, &stats), 0);
 	tun_init(&d.tun, pair[1], IPC_TUN_VNET_HDR | IPC_TUN_TSO | IPC_TUN_USO);
-	datapath_attach(&d, ours, &toy);
+	datapath_attach(&d, ours, TRANSPORT_UDP, &toy);
 	datapath_open(&d);
 }
 
@@ -244,7 +244,7 @@ Test(datapath, a_full_socket_loses_nothing_and_does_not_spin, .init = setup)
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
 	cr_assert_eq(setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
 	peer = pair[0];
-	datapath_attach(&d, pair[1], &toy);
+	datapath_attach(&d, pair[1], TRANSPORT_UDP, &toy);
 	datapath_open(&d);
 	d.udp.gso = false;
 	to_tun_tso(40000, 1000, 1);

@@ -111,6 +111,115 @@ LIVE(a_stream_arrives_whole_in_both_directions)
 	}
 }
 
+/* ---- over TCP ---- */
+
+#define TCP_SERVER "--proto tcp4-server --local 10.199.0.2"
+#define TCP6_SERVER "--proto tcp6-server --local fd99::2"
+#define TCP_REMOTE "remote 10.199.0.2 1194 tcp4"
+#define TCP6_REMOTE "remote fd99::2 1194 tcp6"
+
+LIVE(over_tcp_streams_arrive_whole_in_both_directions)
+{
+	static const char *const servers[] = { TCP_SERVER, TCP6_SERVER }, *const remotes[] = { TCP_REMOTE, TCP6_REMOTE };
+
+	for (size_t i = 0; i < ARRAY_SIZE(servers); i++) {
+		cr_assert(live_server(&live, servers[i]));
+		start(remotes[i], "", NULL, ALL);
+		connect_now();
+		cr_assert_eq(ping("10.8.0.1", 5, 56), 0);
+		cr_assert_eq(ping("10.8.0.1", 5, helper.settings.mtu - 28), 0);
+		for (unsigned down = 0; down < 2; down++)
+			cr_assert_eq(serve_while(live_stream("10.8.0.1", down, 20000000)), 0, "%s, down %u", remotes[i], down);
+		cr_assert_eq(helper_command(&helper, IPC_CMD_STOP), 0);
+		cr_assert_eq(helper_wait(&helper), 0);
+		helper_done(&helper);
+		live_server_kill(&live, SIGTERM);
+	}
+}
+
+LIVE(over_tcp_renegotiates_under_traffic)
+{
+	cr_assert(live_server(&live, TCP_SERVER " --reneg-sec 3"));
+	start(TCP_REMOTE, "", NULL, ALL);
+	connect_now();
+	cr_assert_eq(serve_while(live_stream("10.8.0.1", false, 40000000)), 0);
+	cr_assert_eq(ping("10.8.0.1", 400, 56), 0);
+	cr_assert_eq(helper.connected, 1);
+}
+
+LIVE(over_tcp_a_server_that_closes_is_come_back_to)
+{
+	cr_assert(live_server(&live, TCP_SERVER));
+	start(TCP_REMOTE, "", NULL, ALL);
+	connect_now();
+	helper.state = -1;
+	live_server_kill(&live, SIGKILL);
+	cr_assert(helper_serve(&helper, ENGINE_STATE_WAITING, 5000), "long before its keepalive");
+	cr_assert(live_server(&live, TCP_SERVER));
+	connect_now();
+	cr_assert_eq(ping("10.8.0.1", 5, 56), 0);
+	cr_assert_eq(helper_command(&helper, IPC_CMD_RECONNECT), 0);
+	connect_now();
+	cr_assert_eq(ping("10.8.0.1", 5, 56), 0);
+}
+
+LIVE(over_tcp_a_stalled_server_is_left_at_its_keepalive_and_nothing_grows)
+{
+	int child;
+
+	cr_assert(live_server(&live, TCP_SERVER));
+	start(TCP_REMOTE, "", NULL, ALL);
+	connect_now();
+	cr_assert_eq(sh("grep VmRSS /proc/%d/status | tr -dc 0-9 >%s/rss", helper.pid, live.dir), 0);
+	cr_assert_eq(kill(live.server_pid, SIGSTOP), 0);
+	child = live_stream("10.8.0.1", false, 40000000); /* stands still, and ends with the lab */
+	cr_assert(helper_serve(&helper, ENGINE_STATE_WAITING, 30000) || helper.sockets > 1, "ping-restart is 10 s");
+	cr_assert_eq(helper.fail, FAIL_TIMEOUT, "%d: %s", helper.fail, helper.fail_text);
+	cr_assert_eq(sh("test $(grep VmRSS /proc/%d/status | tr -dc 0-9) -lt $(($(cat %s/rss) + 4096))", helper.pid, live.dir), 0);
+	cr_assert_eq(kill(live.server_pid, SIGCONT), 0);
+	connect_now();
+	cr_assert_eq(ping("10.8.0.1", 5, 56), 0);
+	(void)kill(child, SIGKILL);
+	(void)waitpid(child, NULL, 0);
+}
+
+LIVE(over_tcp_dead_remotes_are_left_for_the_next_with_a_reason)
+{
+	usec_t begin = clock_boottime();
+
+	cr_assert(live_server(&live, TCP_SERVER));
+	start("remote 10.199.0.2 1 tcp\nremote 10.199.0.2 1 udp\nremote nowhere.invalid 1194 tcp\n" TCP_REMOTE, "", NULL, ALL);
+	connect_now();
+	cr_assert_eq(helper.sockets, 4);
+	cr_assert_lt(clock_boottime() - begin, 5 * USEC_PER_SEC);
+}
+
+LIVE(over_tcp_a_host_that_does_not_answer_is_left_at_connect_timeout)
+{
+	cr_assert(live_server(&live, TCP_SERVER));
+	cr_assert_eq(sh("ip neigh add 10.199.0.9 lladdr 02:00:00:00:00:09 dev vc nud permanent"), 0);
+	start("remote 10.199.0.9 1194 tcp\n" TCP_REMOTE, "server-poll-timeout 2", NULL, ALL);
+	connect_now();
+	cr_assert_eq(helper.sockets, 2);
+	cr_assert_eq(helper.fail, FAIL_SILENT, "%d: %s", helper.fail, helper.fail_text);
+	cr_assert_not_null(strstr(helper.fail_text, "within 2 s"), "%s", helper.fail_text);
+}
+
+LIVE(over_tcp_another_service_is_named)
+{
+	int child = live_greeter(22, "SSH-2.0-x\r\n");
+
+	cr_assert_gt(child, 0);
+	start("remote 10.199.0.2 22 tcp", "", NULL, ALL);
+	cr_assert(helper_serve(&helper, ENGINE_STATE_WAITING, 10000));
+	cr_assert_eq(helper.fail, FAIL_NEGOTIATION, "%d: %s", helper.fail, helper.fail_text);
+	cr_assert_not_null(strstr(helper.fail_text, "does not speak OpenVPN"), "%s", helper.fail_text);
+	(void)kill(child, SIGKILL);
+	(void)waitpid(child, NULL, 0);
+}
+
+/* ---- the process ---- */
+
 LIVE(is_closed_in)
 {
 	cr_assert(live_server(&live, ""));
@@ -182,8 +291,8 @@ LIVE(notices_a_server_that_died_before_its_keepalive_does)
 	cr_assert(live_server(&live, "")); /* ping-restart is 10 s */
 	start(REMOTE, "", NULL, ALL);
 	connect_now();
+	begin = clock_boottime(); /* the first refusal may come while the server is being buried */
 	live_server_kill(&live, SIGKILL);
-	begin = clock_boottime();
 	cr_assert(helper_serve(&helper, ENGINE_STATE_WAITING, 9000) || helper.sockets > 1);
 	cr_assert_eq(helper.fail, FAIL_REFUSED, "%d: %s", helper.fail, helper.fail_text);
 	cr_assert_geq(clock_boottime() - begin, 3 * USEC_PER_SEC);
