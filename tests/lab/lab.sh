@@ -277,9 +277,10 @@ inline() { # TAG FILE
 #   b  tls-crypt, topology subnet, AES-256-GCM, dual stack
 #   c  ChaCha20-Poly1305 with user name and password, no client certificate
 #   d  b with renegotiation every 10 seconds
+#   t  b over TCP, with renegotiation every 10 seconds
 lab_server() {
   local kind=$1 conf=$WORK/server-$1.conf port tun
-  case $kind in a) port=1194 tun=tunA ;; b) port=1195 tun=tunB ;; c) port=1196 tun=tunC ;; d) port=1197 tun=tunD ;; esac
+  case $kind in a) port=1194 tun=tunA ;; b) port=1195 tun=tunB ;; c) port=1196 tun=tunC ;; d) port=1197 tun=tunD ;; t) port=1198 tun=tunT ;; esac
   {
     cat <<EOF
 port $port
@@ -327,6 +328,18 @@ tls-crypt $PKI/ta.key
 data-ciphers AES-256-GCM
 EOF
         [ $kind = d ] && printf 'reneg-sec 10\n'
+        ;;
+      t) cat <<EOF
+proto tcp6-server
+topology subnet
+server 10.12.0.0 255.255.255.0
+server-ipv6 2001:db8:feed:12::/64
+push "redirect-gateway def1 ipv6"
+push "dhcp-option DNS 192.0.2.53"
+tls-crypt $PKI/ta.key
+data-ciphers AES-256-GCM
+reneg-sec 10
+EOF
         ;;
       c) cat <<EOF
 proto udp6
@@ -386,6 +399,9 @@ EOF
       printf 'remote vpn.example.net %s udp6\nremote vpn.example.net %s udp\n' "$port" "$port"
       printf 'redirect-gateway def1 ipv6\ncomp-lzo\nkey-direction 1\n'
       inline tls-auth $PKI/ta.key ;;
+    t)
+      printf 'remote vpn.example.net %s tcp\n' "$port"
+      inline tls-crypt $PKI/ta.key ;;
     *)
       printf 'remote vpn4.example.net %s udp\n' "$port"
       inline tls-crypt $PKI/ta.key ;;
@@ -447,6 +463,8 @@ seen_at() { # NAMESPACE INTERFACE TOKEN SECONDS COMMAND...
 }
 VPN_FLOW4=udp:198.51.100.10:
 VPN_FLOW6='udp:[2001:db8:10::10]:'
+VPN_TCP4=tcp:198.51.100.10:
+VPN_TCP6='tcp:[2001:db8:10::10]:'
 ISP_DNS=udp:203.0.113.53:53
 
 # ---- what the machine looks like ------------------------------------------------------------------------------------
