@@ -165,4 +165,44 @@ kill $pid
 ok "the keepers go with the last program" wait_for 10 sh -c "! pgrep -x nsvpn-keeper"
 is "a shell" "0000000000000000" "$(echo "sed -n 's/^CapBnd:\t//p' /proc/self/status" | in_ns host env SHELL=/bin/sh "$NSVPN" shell -t home --isolate)"
 ok "down" nsvpn down home
+
+# ---- rootless -------------------------------------------------------------------------------------------------------
+
+# The same without root's rights: the covers and a second user namespace within the tunnel's.
+U=61001 RT=/run/user/61001
+mkdir -p /mnt/bin && cp "$(dirname "$NSVPN")"/nsvpn* /mnt/bin/ && install -d -m 700 -o $U -g $U /mnt/me $RT
+install -m 600 -o $U -g $U $WORK/b.ovpn /mnt/me/home.ovpn
+my() { nsenter --net=/run/netns/host -- setpriv --reuid $U --regid $U --clear-groups -- env -i HOME=/mnt/me XDG_RUNTIME_DIR=$RT PATH="$PATH" /mnt/bin/nsvpn "$@"; }
+if setpriv --reuid $U --regid $U --clear-groups -- sh -c 'test -w /dev/net/tun && unshare -U true' 2>/dev/null; then
+  ok "rootless: import" my import --rootless /mnt/me/home.ovpn --name home
+  ok "rootless: up" my up --rootless home
+  rm -f $RT/bus
+  # shellcheck disable=SC2046
+  spawn host setpriv --reuid $U --regid $U --clear-groups -- /mnt/unixd --listen $RT/bus $(kept_sockets) >$WORK/my-unixd.out 2>&1
+  ok "rootless: listeners" wait_for 5 grep -q ready $WORK/my-unixd.out
+  sockets="/run/docker.sock /run/dbus/system_bus_socket $RT/bus $(kept_sockets | xargs)"
+  reach() { # OPTION...
+    # shellcheck disable=SC2086
+    my exec --rootless -t home "$@" -- /mnt/unixd --connect $sockets | grep -cE ' hello$'
+  }
+  mv /run/dbus/system_bus_socket /run/dbus/other # (the real bus does not say hello)
+  spawn host /mnt/unixd --listen /run/dbus/system_bus_socket >/dev/null
+  wait_for 5 test -S /run/dbus/system_bus_socket
+  is "control: rootless without --isolate all are reached" "$(wc -w <<<"$sockets")" "$(reach)"
+  is "with it those that are kept" "$(kept_sockets | wc -w)" "$(reach --isolate)"
+  is "the tunnel's address" 198.51.100.10 "$(my exec --rootless -t home --isolate -- curl -4 -s -m 5 http://192.0.2.80/)"
+  is "no capability, none to be had" "CapInh= CapPrm= CapEff= CapBnd= CapAmb= NoNewPrivs=1" \
+    "$(my exec --rootless -t home --isolate -- sh -c "$status" | xargs)"
+  nsenter --net=/run/netns/host -- setpriv --reuid $U --regid $U --clear-groups -- env -i HOME=/mnt/me XDG_RUNTIME_DIR=$RT PATH="$PATH" \
+    /mnt/bin/nsvpn exec --rootless -t home -- sleep 555 &
+  other=$!
+  ok "another program in the tunnel" wait_for 10 grep -q sleep /proc/$other/comm
+  way=/proc/$other/root/run/docker.sock
+  is "control: it shows the way to one that is not isolated" "$way hello" "$(my exec --rootless -t home -- /mnt/unixd --connect $way)"
+  is "not to one that is" "$way EACCES" "$(my exec --rootless -t home --isolate -- /mnt/unixd --connect $way)"
+  kill $other
+  ok "rootless: down" my down --rootless home --kill
+else
+  skip "rootless" "users may make no user namespaces here, or not open /dev/net/tun"
+fi
 tap_done
