@@ -93,7 +93,7 @@ int plan_repair(const struct plan *p, struct tunnelnet *n, char ***done);
 int plan_undo(const struct plan *p, struct tunnelnet *n);
 /*
  * NSVPN_FAILPOINT="up.<step>:kill" (or down., or with + behind the step's name: after it; or :error for -EIO). Heard
- * only by root with NSVPN_RUN set, that is in tests. 0 or -EIO.
+ * only by root with NSVPN_RUN set, that is in tests. 0 or -EIO. kernel.force-forwarding:error is a kernel without it.
  */
 int failpoint(const char *direction, const char *step, bool after);
 

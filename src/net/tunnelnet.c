@@ -84,6 +84,7 @@ int tunnelnet_new(struct tunnelnet **ret, const char *name, enum uplink uplink, 
 		return net_finish(n, r, ret_error);
 	n->wanted = uplink;
 	n->rootless = place_is_rootless();
+	n->no_force_forwarding = failpoint("kernel", "force-forwarding", false) < 0;
 	r = journal_read(n->journal_path, &n->j);
 	n->have_journal = r == 0 || r == -EUCLEAN;
 	n->damaged = r == -EUCLEAN;
