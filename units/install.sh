@@ -31,9 +31,9 @@ put 644 "$top/units/nsvpn.tmpfiles" "$lib/tmpfiles.d/nsvpn.conf"
 # The service: found by bus, polkit and service manager only in folders of their choice. A private prefix gets the files all
 # the same, but nothing outside of it.
 case $prefix in
-/usr) busdir=/usr/share/dbus-1 policies=/usr/share/polkit-1/actions rules=/usr/share/polkit-1/rules.d ;;
-/usr/local) busdir=/etc/dbus-1 policies=/usr/share/polkit-1/actions rules=/etc/polkit-1/rules.d ;;
-*) busdir=$share/dbus-1 policies=$share/polkit-1/actions rules=$share/polkit-1/rules.d ;;
+/usr) busdir=/usr/share/dbus-1 policies=/usr/share/polkit-1/actions rules=/usr/share/polkit-1/rules.d nm=/usr/lib/NetworkManager ;;
+/usr/local) busdir=/etc/dbus-1 policies=/usr/share/polkit-1/actions rules=/etc/polkit-1/rules.d nm=/etc/NetworkManager ;;
+*) busdir=$share/dbus-1 policies=$share/polkit-1/actions rules=$share/polkit-1/rules.d nm=$lib/NetworkManager ;;
 esac
 unit=$(mktemp)
 trap 'rm -f "$unit"' EXIT
@@ -49,6 +49,11 @@ put 644 "$top/units/org.nsvpn1.service" "$share/dbus-1/system-services/org.nsvpn
 put 644 "$top/units/org.nsvpn1.conf" "$busdir/system.d/org.nsvpn1.conf"
 put 644 "$top/units/org.nsvpn1.policy" "$policies/org.nsvpn1.policy"
 put 644 "$top/units/org.nsvpn1.rules" "$rules/50-org.nsvpn1.rules"
+# Network managers leave our links alone.
+put 644 "$top/units/nsvpn.networkmanager" "$nm/conf.d/50-nsvpn.conf"
+put 644 "$top/units/nsvpn.network" "$lib/systemd/network/05-nsvpn.network"
+put 644 "$top/units/nsvpn.link" "$lib/systemd/network/05-nsvpn.link"
+put 644 "$top/units/nsvpn.udev" "$lib/udev/rules.d/84-nsvpn.rules"
 for text in README.md CHANGELOG.md LICENSE; do
 	put 644 "$top/$text" "$share/doc/nsvpn/$text"
 done

@@ -41,4 +41,5 @@ int cmd_plan(struct cli *cli, const struct command *self, int argc, char **argv)
 int cmd_logs(struct cli *cli, const struct command *self, int argc, char **argv);
 int cmd_unit(struct cli *cli, const struct command *self, int argc, char **argv);
 int cmd_desktop(struct cli *cli, const struct command *self, int argc, char **argv);
+int cmd_doctor(struct cli *cli, const struct command *self, int argc, char **argv);
 int cmd_demo(struct cli *cli, const struct command *self, int argc, char **argv);

@@ -98,6 +98,14 @@ static const struct command commands[] = {
 	  "A tunnel that shall be up without any service: Autostart=yes in its settings.conf, or systemctl enable nsvpn@NAME.\n\n"
 	  "  sudo nsvpn unit add kodi --now",
 	  true, cmd_unit },
+	{ "doctor", "", "what on this machine helps or hinders",
+	  "Looks at what tunnels need and what gets in their way: the kernel, other programs' firewalls, name services, network\n"
+	  "managers, what is installed, what a crash left behind. Each finding is ok, note, warning or problem, with what to do.\n"
+	  "Nothing is changed. As root it sees more; what it could not see is said.\n\n"
+	  "  -v  also what is as it should be\n"
+	  "  -q  problems and warnings only\n\n"
+	  "The exit code is 1 when there is a problem.",
+	  true, cmd_doctor },
 	{ "demo", "", "a self-contained demonstration",
 	  "Builds a private lab (a server, an \"internet\", a tunnel, a program inside), shows the kill switch, and leaves\n"
 	  "nothing behind. Takes about ten seconds.",

@@ -27,6 +27,7 @@ _nsvpn() {
 		'logs:the log of the tunnel'
 		'desktop:menu entries that start programs in a tunnel'
 		'unit:services that live in a tunnel'
+		'doctor:what on this machine helps or hinders'
 		'demo:a self-contained demonstration'
 	)
 	globals=(
@@ -69,6 +70,7 @@ _nsvpn() {
 		status) _arguments $globals '--watch[again every second]' '--escapes[programs that got out]' '1:tunnel:_nsvpn_tunnels' && ret=0 ;;
 		explain) _arguments $globals '1:file:_files -g "*.ovpn"' && ret=0 ;;
 		logs) _arguments $globals '(-f --follow)'{-f,--follow}'[go on as it grows]' '1:tunnel:_nsvpn_tunnels' && ret=0 ;;
+		doctor) _arguments $globals && ret=0 ;;
 		list) _arguments $globals '--names[the names alone]' && ret=0 ;;
 		help) _describe command commands && ret=0 ;;
 		desktop) _arguments $globals '(-t --tunnel)'{-t,--tunnel}'[which tunnel]:tunnel:_nsvpn_tunnels' \

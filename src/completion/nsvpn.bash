@@ -18,14 +18,14 @@ _nsvpn_options() {
 	list) echo "--names --json" ;;
 	desktop) echo "--tunnel --new-instance --json" ;;
 	unit) echo "--tunnel --now --joins-namespace-of --json" ;;
-	explain | plan) echo "--json" ;;
+	explain | plan | doctor) echo "--json" ;;
 	logs) echo "--follow --json" ;;
 	esac
 	echo "--quiet --verbose --rootless --help"
 }
 
 _nsvpn() {
-	local commands="import remove up down exec shell status list explain plan logs desktop unit demo"
+	local commands="import remove up down exec shell status list explain plan logs desktop unit doctor demo"
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command="" i
 	COMPREPLY=()
 

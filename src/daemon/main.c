@@ -16,6 +16,7 @@
 #include "base/parse.h"
 #include "base/places.h"
 #include "base/str.h"
+#include "daemon/checkup.h"
 #include "daemon/handover.h"
 #include "daemon/helper.h"
 #include "daemon/process-setup.h"
@@ -23,12 +24,12 @@
 #include "net/tunnelnet.h"
 
 struct options {
-	bool standalone, rootless;
+	bool standalone, rootless, examine;
 	int ready_fd;
 };
 
 static const char help_text[] =
-	"nsvpnd [--standalone [--rootless]] [--ready-fd N]\n"
+	"nsvpnd [--standalone [--rootless]] [--ready-fd N] | --examine\n"
 	"\n"
 	"The privileged helper of nsvpn: nsvpnd.service on the system bus, which starts it when it is needed. Where that is not\n"
 	"installed, root's `nsvpn up` starts it standalone. See nsvpnd(8).\n"
@@ -36,6 +37,7 @@ static const char help_text[] =
 	"  --standalone    serve the private socket nsvpnd.sock in the runtime folder, without system bus\n"
 	"  --rootless      a user's own helper: in a user namespace, without any right outside of it\n"
 	"  --ready-fd N    write READY, or one sentence that says what is wrong, to descriptor N\n"
+	"  --examine       look at this machine for `nsvpn doctor`, print what was found, end; changes nothing\n"
 	"  --help, --version\n";
 
 /* ---- command line ---------------------------------------------------------------------------------------------------- */
@@ -44,7 +46,8 @@ static _noreturn_ void usage_error(const char *what, const char *arg)
 {
 	_cleanup_(freep) char *shown = str_escape(arg, strlen(arg), 60);
 
-	fprintf(stderr, "nsvpnd: %s \"%s\"; usage: nsvpnd [--standalone [--rootless]] [--ready-fd N], see nsvpnd(8)\n", what, shown ? shown : "");
+	fprintf(stderr, "nsvpnd: %s \"%s\"; usage: nsvpnd [--standalone [--rootless]] [--ready-fd N] | --examine, see nsvpnd(8)\n", what,
+		shown ? shown : "");
 	exit(EXIT_CODE_USAGE);
 }
 
@@ -73,6 +76,8 @@ static struct options parse_options(int argc, char **argv)
 			list_failpoints();
 		} else if (str_eq(argv[i], "--standalone")) {
 			o.standalone = true;
+		} else if (str_eq(argv[i], "--examine")) {
+			o.examine = true;
 		} else if (str_eq(argv[i], "--rootless")) {
 			o.rootless = true;
 		} else if (str_eq(argv[i], "--ready-fd")) {
@@ -127,12 +132,14 @@ int main(int argc, char **argv)
 	r = o.rootless ? become_rootless(&o) : check_root(&o);
 	if (r != EXIT_CODE_OK)
 		return r;
-	if (!o.standalone && o.ready_fd < 0)
+	if (!o.standalone && o.ready_fd < 0 && !o.examine)
 		handover = handover_receive(&n_listen);
 	r = process_setup(o.ready_fd, n_listen);
 	if (r < 0) {
 		helper_report(o.ready_fd, strerror(-r));
 		return EXIT_CODE_FAILED;
 	}
+	if (o.examine)
+		return checkup_print();
 	return helper_run(&(struct helper_options){ .standalone = o.standalone, .ready_fd = o.ready_fd, .handover = handover });
 }

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "daemon/access.h"
 #include "daemon/auth-pair.h"
+#include "daemon/checkup.h"
 #include "daemon/exec.h"
 #include "daemon/tunnel.h"
 
@@ -37,6 +38,7 @@ static const struct method {
 	{ "Processes", ACTION_INSPECT, true, method_processes },
 	{ "Reload", ACTION_ADMIN, false, method_reload },
 	{ "Exec", ACTION_EXEC, true, exec_method },
+	{ "Examine", ACTION_INSPECT, false, checkup_method },
 };
 
 static const struct method *find_method(const char *member)
@@ -364,6 +366,7 @@ static const sd_bus_vtable vtable[] = {
 				 SD_BUS_PARAM(name) SD_BUS_PARAM(request) SD_BUS_PARAM(cwd) SD_BUS_PARAM(stdin) SD_BUS_PARAM(stdout)
 				 SD_BUS_PARAM(stderr) SD_BUS_PARAM(control) SD_BUS_PARAM(options),
 				 "s", SD_BUS_PARAM(unit), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_NAMES("Examine", "", , "a(sssss)", SD_BUS_PARAM(findings), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };
 

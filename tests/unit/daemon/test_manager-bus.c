@@ -389,7 +389,7 @@ Test(manager_bus, every_method_has_a_polkit_action)
 		cr_assert_not_null(action, "%s has none", v->x.method.member);
 		cr_expect(str_has_prefix(action, "org.nsvpn1."), "%s: %s", v->x.method.member, action);
 	}
-	cr_expect_eq(n, 7);
+	cr_expect_eq(n, 8);
 	cr_expect_null(manager_bus_action("Destroy"));
 	/* The action of looking must not open what changes something (firewalld's CVE-2026-4948). */
 	cr_expect_str_eq(manager_bus_action("Up"), "org.nsvpn1.control");
@@ -403,7 +403,7 @@ Test(manager_bus, what_is_not_authorised_has_no_effect)
 	static const struct {
 		const char *member, *types;
 	} rows[] = { { "Up", "sa{sv}" }, { "Down", "sa{sv}" }, { "Plan", "s" }, { "ListTunnels", NULL },
-		     { "Processes", "s" }, { "Reload", NULL } };
+		     { "Processes", "s" }, { "Reload", NULL }, { "Examine", NULL } };
 	const char *asked = NULL;
 	struct bus_context context = { .manager = world.manager, .authorise = refuse_all, .userdata = &asked };
 	sd_bus *ours = NULL;

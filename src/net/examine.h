@@ -1,0 +1,14 @@
+/*
+ * The part of `nsvpn doctor` that takes rights: what the kernel can do, who would drop a tunnel's packets, what is left of
+ * tunnels that nobody looks after. Nothing is changed: the kernel is tried in a network namespace that ends with its child.
+ */
+#pragma once
+
+#include "base/finding.h"
+
+/* What tunnels need, tried for real. */
+void examine_kernel(struct findings *f);
+/* Everybody else's rules, for each configured tunnel with uplink veth. */
+void examine_firewall(struct findings *f);
+/* is_alive: somebody looks after this tunnel now. NULL: nobody after any. */
+void examine_leftovers(struct findings *f, bool (*is_alive)(void *userdata, const char *name), void *userdata);
