@@ -486,7 +486,7 @@ void sim_init(struct sim *s, struct proto *client, struct peer *peer, uint64_t s
 	memset(s, 0, sizeof(*s));
 	s->client = client;
 	s->peer = peer;
-	s->now = 1000 * USEC_PER_SEC;
+	s->now = SIM_START;
 	s->rng = seed * 0x9e3779b97f4a7c15u + 1;
 	s->delay = 5 * USEC_PER_MSEC;
 	s->log_max = 256;

@@ -70,6 +70,7 @@ const struct peer_stats *peer_stats(const struct peer *p);
 /* ---- the network ---- */
 
 #define SIM_QUEUE 512
+#define SIM_START (1000 * USEC_PER_SEC) /* the first `now` */
 
 struct sim_datagram {
 	bool used, to_client;

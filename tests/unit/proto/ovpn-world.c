@@ -87,13 +87,15 @@ static int64_t realtime(void *userdata)
 
 void world_start(struct world *w, uint64_t seed)
 {
-	struct proto_params p = { .profile = &w->profile, .transport = TRANSPORT_UDP, .username = w->username,
+	struct proto_params p = { .profile = &w->profile, .transport = w->transport, .username = w->username,
 				  .password = w->password, .path_mtu = w->path_mtu, .tun_mtu_max = w->tun_mtu_max,
 				  .realtime = realtime, .userdata = w };
 	struct proto *client = NULL;
 	char *error = NULL;
 
 	cr_assert_eq(endpoint_parse("192.0.2.1:1194", &p.server), 0);
+	if (w->waited)
+		p.began = SIM_START - w->waited;
 	cr_assert_eq(ovpn_client_new(&client, &p, &error), 0, "%s", error);
 	sim_init(&w->sim, client, peer_new(&w->peer), seed);
 	cr_assert_eq(client->ops->deadline(client), USEC_INFINITY);

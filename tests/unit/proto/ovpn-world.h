@@ -12,6 +12,8 @@ struct world {
 	struct peer_config peer;
 	struct secret *username, *password;
 	uint32_t path_mtu, tun_mtu_max;
+	enum transport transport;
+	usec_t waited; /* before start(): TCP is connecting */
 	int64_t realtime;
 	struct sim sim;
 };

@@ -297,6 +297,18 @@ Test(ovpn_client, gives_up_on_silence_after_connect_timeout)
 	cr_assert(strstr(w.sim.failed.text, "within 10 s"), "%s", w.sim.failed.text);
 }
 
+Test(ovpn_client, connect_timeout_counts_what_tcp_took_to_connect)
+{
+	w.o->connect_timeout = 10 * USEC_PER_SEC;
+	w.transport = TRANSPORT_TCP;
+	w.waited = 8 * USEC_PER_SEC;
+	world_start(&w, 1);
+	w.sim.cut = true;
+	cr_assert_not(sim_run(&w.sim, 1900 * USEC_PER_MSEC, sim_has_failed));
+	cr_assert(sim_run(&w.sim, 200 * USEC_PER_MSEC, sim_has_failed));
+	cr_assert(strstr(w.sim.failed.text, "192.0.2.1:1194/tcp within 10 s"), "%s", w.sim.failed.text);
+}
+
 Test(ovpn_client, names_a_server_stuck_in_tls)
 {
 	w.peer.no_tls = true;
@@ -489,6 +501,28 @@ Test(ovpn_client, forged_packets_are_no_sign_of_life)
 		(void)sim_run(&w.sim, USEC_PER_SEC, NULL);
 	}
 	cr_assert_eq(w.sim.failed.fail, FAIL_TIMEOUT);
+}
+
+Test(ovpn_client, over_tcp_a_packet_that_does_not_open_ends_the_session)
+{
+	uint8_t ip[100] = { 0x45, 0, 0, 100 }, wire[300];
+	size_t n;
+
+	w.transport = TRANSPORT_TCP;
+	world_up(&w, 1);
+	world_exchange(&w, 5, USEC_PER_SEC);
+	n = peer_seal(w.sim.peer, ip, sizeof(ip), wire, w.sim.now);
+	cr_assert_eq(sim_inject(&w.sim, wire, n), 100);
+	cr_assert_eq(sim_inject(&w.sim, wire, n), -VERDICT_DROP_REPLAY);
+	(void)sim_run(&w.sim, USEC_PER_SEC, NULL);
+	cr_assert_eq(w.sim.n_failed, 0, "a copy is dropped, as over UDP: %s", w.sim.failed.text);
+	n = peer_seal(w.sim.peer, ip, sizeof(ip), wire, w.sim.now);
+	wire[n - 1] ^= 1;
+	cr_assert_eq(sim_inject(&w.sim, wire, n), -VERDICT_DROP_AUTH);
+	cr_assert(sim_run(&w.sim, USEC_PER_SEC, sim_has_failed));
+	cr_assert_eq(w.sim.failed.fail, FAIL_SERVER);
+	cr_assert_eq(w.sim.failed.advice, PROTO_ADVICE_RETRY);
+	cr_assert(strstr(w.sim.failed.text, "out of step"), "%s", w.sim.failed.text);
 }
 
 Test(ovpn_client, pushed_keepalive_replaces_the_files)
