@@ -170,19 +170,6 @@ static int refuse_socket(struct tunnel *t, enum fail_class fail, size_t n_addres
 	return answer(t, &ans, NULL, 0);
 }
 
-/* TCP to an address of this machine is refused while it is being made. */
-static enum fail_class refusal_of(int error)
-{
-	switch (error) {
-	case -ENETUNREACH:
-	case -EHOSTUNREACH:
-		return FAIL_UNREACHABLE;
-	case -ECONNREFUSED:
-		return FAIL_REFUSED;
-	}
-	return FAIL_INTERNAL;
-}
-
 static int grant_socket(struct tunnel *t, const struct remote *remote, const struct inaddr *addr, size_t n_addresses)
 {
 	struct ipc_msg ans = { .type = IPC_ANS_SOCKET };
@@ -197,7 +184,8 @@ static int grant_socket(struct tunnel *t, const struct remote *remote, const str
 	r = tunnelnet_open_transport(t->net, &server, remote->transport, &fd, &path_mtu, &error);
 	tunnel_uplink_start(t, &server.addr);
 	if (r < 0)
-		return refuse_socket(t, refusal_of(r), n_addresses, error ? error : strerror(-r));
+		return refuse_socket(t, r == -ENETUNREACH || r == -EHOSTUNREACH ? FAIL_UNREACHABLE : FAIL_INTERNAL,
+				     n_addresses, error ? error : strerror(-r));
 	t->monitor.phase = MONITOR_PHASE_SOCKET;
 	log_tunnel_info(t, "trying %s (%s), %s", remote->host, endpoint_format(&server, text, sizeof(text)),
 			transport_to_string(remote->transport));
