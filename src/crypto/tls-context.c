@@ -205,6 +205,8 @@ static int load_ca(SSL_CTX *ctx, const struct tls_params *p, STACK_OF(X509) *fro
 		r = add_anchors(ctx, certs, ret_error);
 	} else if (from_p12 && sk_X509_num(from_p12) > 0) {
 		r = add_anchors(ctx, from_p12, ret_error);
+	} else if (p->n_pins) {
+		return 0; /* the store stays empty: only the fingerprint lets a certificate pass */
 	} else {
 		return tls_context_error(ret_error,
 					 "the profile has no `ca`, so no server could be told from an impostor; add the provider's ca");
@@ -220,6 +222,10 @@ struct tls_context *tls_context_free(struct tls_context *c)
 		return NULL;
 	SSL_CTX_free(c->ctx);
 	free(c->name);
+	free(c->eku);
+	free(c->ku);
+	free(c->pins);
+	free(c->ca_pins);
 	free(c);
 	return NULL;
 }
@@ -239,6 +245,46 @@ static enum x509_check check_of(enum tls_name_check check)
 	return X509_CHECK_SUBJECT; /* an unknown check must not become "none" */
 }
 
+static int copy_array(void **ret, const void *p, size_t n, size_t size)
+{
+	if (n == 0)
+		return 0;
+	*ret = calloc(n, size);
+	if (!*ret)
+		return -ENOMEM;
+	memcpy(*ret, p, n * size);
+	return 0;
+}
+
+static int copy_text(char **ret, const char *s)
+{
+	*ret = s ? strdup(s) : NULL;
+	return s && !*ret ? -ENOMEM : 0;
+}
+
+/* What the server's certificate is held against: nothing of the caller's is kept. */
+static int copy_checks(struct tls_context *c, const struct tls_params *p)
+{
+	int r;
+
+	c->require_server_cert = p->require_server_cert;
+	c->check = check_of(p->name_check);
+	c->require_ku = p->require_ku;
+	r = copy_text(&c->name, p->name);
+	if (r == 0)
+		r = copy_text(&c->eku, p->eku);
+	if (r == 0)
+		r = copy_array((void **)&c->ku, p->ku, p->n_ku, sizeof(*p->ku));
+	if (r == 0)
+		r = copy_array((void **)&c->pins, p->pins, p->n_pins, sizeof(*p->pins));
+	if (r == 0)
+		r = copy_array((void **)&c->ca_pins, p->ca_pins, p->n_ca_pins, sizeof(*p->ca_pins));
+	c->n_ku = p->n_ku;
+	c->n_pins = p->n_pins;
+	c->n_ca_pins = p->n_ca_pins;
+	return r;
+}
+
 int tls_context_new(struct tls_context **ret, const struct tls_params *p, char **ret_error)
 {
 	_cleanup_(tls_context_freep) struct tls_context *c = NULL;
@@ -255,13 +301,9 @@ int tls_context_new(struct tls_context **ret, const struct tls_params *p, char *
 	c->ctx = SSL_CTX_new(TLS_client_method());
 	if (!c->ctx)
 		return -ENOMEM;
-	c->require_server_cert = p->require_server_cert;
-	c->check = check_of(p->name_check);
-	if (p->name) {
-		c->name = strdup(p->name);
-		if (!c->name)
-			return -ENOMEM;
-	}
+	r = copy_checks(c, p);
+	if (r < 0)
+		return r;
 	(void)SSL_CTX_set_options(c->ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	(void)SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_OFF);
 	(void)SSL_CTX_set_mode(c->ctx, SSL_MODE_RELEASE_BUFFERS);
@@ -280,6 +322,7 @@ int tls_context_new(struct tls_context **ret, const struct tls_params *p, char *
 	r = load_ca(c->ctx, p, ca, ret_error);
 	if (r < 0)
 		return r;
+	c->pins_only = p->n_pins && !p->ca && sk_X509_num(ca) <= 0; /* as load_ca() saw it */
 	ERR_clear_error();
 	*ret = TAKE_PTR(c);
 	return 0;

@@ -15,7 +15,13 @@ struct tls_context {
 	SSL_CTX *ctx;
 	bool require_server_cert;
 	enum x509_check check;
-	char *name;
+	char *name, *eku;
+	bool require_ku;
+	uint16_t *ku;
+	size_t n_ku;
+	struct fingerprint *pins, *ca_pins;
+	size_t n_pins, n_ca_pins;
+	bool pins_only; /* no authority: the server's fingerprint is all there is */
 	int version_min;
 };
 
@@ -25,6 +31,7 @@ struct tls {
 	struct tls_context *context;
 	int64_t realtime;
 	bool established;
+	bool issuer_checked; /* against ca_pins */
 	bool leaf_checked; /* verify_callback() has seen and accepted the server's own certificate */
 	enum tls_fail fail;
 	int alert; /* received, -1: none; a fatal one replaces a warning */

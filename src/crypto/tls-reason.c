@@ -3,8 +3,8 @@
  * and one sentence. The first reason counts.
  *
  * The checks run inside the handshake: a server that fails them never sees our certificate's proof, a user name or a
- * password. Order: chain and signature strength, purpose, revocation, time, then remote-cert-tls and the name on the
- * leaf. Alerts that the server sends are kept as they come, since OpenSSL reports them only as one of many error codes.
+ * password. Order: chain and signature strength, purpose, revocation, time, the issuer's fingerprint, then use, name and
+ * fingerprint of the leaf. A profile without an authority has the last one alone. Alerts that the server sends are kept as they come, since OpenSSL reports them only as one of many error codes.
  */
 #include <errno.h>
 #include <openssl/err.h>
@@ -179,31 +179,62 @@ static void explain_verify(struct tls *t, X509_STORE_CTX *sctx, int error)
 	tls_reason_set(t, fail, "the server's certificate \"%s\" was not accepted: %s", leaf_name, why);
 }
 
-/* remote-cert-tls and verify-x509-name, on a leaf whose chain is already good. */
+/* The result of one check on a certificate, in words when it failed. Frees why. */
+static bool passes(struct tls *t, const X509 *cert, int r, enum tls_fail fail, const char *option, char *why)
+{
+	char name[TLS_NAME_SHOWN_MAX + 8];
+
+	if (r < 0)
+		tls_reason_set(t, r == -ENOMEM ? TLS_FAIL_MEMORY : fail, "the server's %s \"%s\" fails `%s`: %s",
+			       str_eq(option, "verify-hash") ? "issuer" : "certificate",
+			       tls_reason_name(X509_get_subject_name(cert), name, sizeof(name)), option,
+			       why ? why : "out of memory");
+	free(why);
+	return r >= 0;
+}
+
+static bool check_pin(struct tls *t, const X509 *leaf)
+{
+	const struct tls_context *c = t->context;
+	char *why = NULL;
+	int r = c->n_pins ? x509_check_pin(leaf, c->pins, c->n_pins, &why) : 0;
+
+	return passes(t, leaf, r, TLS_FAIL_NAME, "peer-fingerprint", why);
+}
+
+static bool check_issuer(struct tls *t, const X509 *issuer)
+{
+	const struct tls_context *c = t->context;
+	char *why = NULL;
+	int r = x509_check_pin(issuer, c->ca_pins, c->n_ca_pins, &why);
+
+	t->issuer_checked = r >= 0;
+	return passes(t, issuer, r, TLS_FAIL_CA, "verify-hash", why);
+}
+
+/* What the profile asks of a leaf whose chain is already good: use, name, fingerprint; in this order. */
 static bool check_leaf(struct tls *t, X509 *leaf)
 {
 	const struct tls_context *c = t->context;
-	_cleanup_(freep) char *why = NULL;
-	char name[TLS_NAME_SHOWN_MAX + 8];
-	int r = 0;
+	char *why = NULL;
+	int r = c->require_server_cert ? x509_check_server(leaf, &why) : 0;
 
-	(void)tls_reason_name(X509_get_subject_name(leaf), name, sizeof(name));
-	if (c->require_server_cert)
-		r = x509_check_server(leaf, &why);
-	if (r < 0) {
-		tls_reason_set(t, r == -ENOMEM ? TLS_FAIL_MEMORY : TLS_FAIL_PURPOSE,
-			       "the server's certificate \"%s\" fails `remote-cert-tls server`: %s", name,
-			       why ? why : "out of memory");
+	if (!passes(t, leaf, r, TLS_FAIL_PURPOSE, "remote-cert-tls server", TAKE_PTR(why)))
 		return false;
-	}
+	r = c->require_ku ? x509_check_ku(leaf, c->ku, c->n_ku, &why) : 0;
+	if (!passes(t, leaf, r, TLS_FAIL_PURPOSE, "remote-cert-ku", TAKE_PTR(why)))
+		return false;
+	r = c->eku ? x509_check_eku(leaf, c->eku, &why) : 0;
+	if (!passes(t, leaf, r, TLS_FAIL_PURPOSE, "remote-cert-eku", TAKE_PTR(why)))
+		return false;
 	r = x509_check_name(leaf, c->check, c->name, &why);
-	if (r < 0) {
-		tls_reason_set(t, r == -ENOMEM ? TLS_FAIL_MEMORY : TLS_FAIL_NAME,
-			       "the server's certificate \"%s\" fails `verify-x509-name`: %s", name,
-			       why ? why : "out of memory");
+	if (!passes(t, leaf, r, TLS_FAIL_NAME, "verify-x509-name", TAKE_PTR(why)))
+		return false;
+	if (c->n_ca_pins && !t->issuer_checked) {
+		tls_reason_set(t, TLS_FAIL_CA, "the server's certificate has no issuer that `verify-hash` could be held against");
 		return false;
 	}
-	return true;
+	return check_pin(t, leaf);
 }
 
 int tls_reason_verify(int ok, X509_STORE_CTX *sctx)
@@ -215,6 +246,13 @@ int tls_reason_verify(int ok, X509_STORE_CTX *sctx)
 
 	if (!t || !leaf)
 		return 0;
+	/* Without an authority no chain is good, and none is asked for: the fingerprint is that of this one certificate. */
+	if (!ok && t->context->pins_only) {
+		if (!check_pin(t, leaf))
+			return 0;
+		X509_STORE_CTX_set_error(sctx, X509_V_OK);
+		return 1;
+	}
 	if (!ok && error == X509_V_ERR_UNABLE_TO_GET_CRL && depth > 0) {
 		/* A list for the leaf's issuer is required; for the authorities above it, optional. */
 		X509_STORE_CTX_set_error(sctx, X509_V_OK);
@@ -222,6 +260,10 @@ int tls_reason_verify(int ok, X509_STORE_CTX *sctx)
 	}
 	if (!ok) {
 		explain_verify(t, sctx, error);
+		return 0;
+	}
+	if (depth == 1 && t->context->n_ca_pins && !check_issuer(t, X509_STORE_CTX_get_current_cert(sctx))) {
+		X509_STORE_CTX_set_error(sctx, X509_V_ERR_APPLICATION_VERIFICATION);
 		return 0;
 	}
 	if (depth == 0 && !check_leaf(t, leaf)) {

@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include "base/fingerprint.h"
 #include "base/macro.h"
 #include "base/secret.h"
 
@@ -17,7 +18,7 @@ enum tls_fail {
 	TLS_FAIL_EXPIRED,
 	TLS_FAIL_NOT_YET_VALID,
 	TLS_FAIL_PURPOSE,       /* not a server's certificate */
-	TLS_FAIL_NAME,          /* not the expected name */
+	TLS_FAIL_NAME,          /* not the expected name or fingerprint */
 	TLS_FAIL_REVOKED,
 	TLS_FAIL_CRL,           /* the revocation list itself is unusable */
 	TLS_FAIL_WEAK,          /* key or signature below the security level */
@@ -48,6 +49,13 @@ struct tls_params {
 	bool require_server_cert; /* key usage and extended key usage serverAuth must be present */
 	enum tls_name_check name_check;
 	const char *name;
+	const char *eku;          /* extended key usage that must be there: OpenSSL's name or dotted numbers */
+	bool require_ku;          /* key usage must be there, and be ... */
+	const uint16_t *ku;       /* ... one of these sets of bits, if there are any */
+	size_t n_ku;
+	/* Fingerprints: of the server's certificate, for which then nobody else needs to vouch (no ca), and of its issuer. */
+	const struct fingerprint *pins, *ca_pins;
+	size_t n_pins, n_ca_pins;
 };
 
 struct tls_context; /* certificates, keys, lists: made once, good for many sessions */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <openssl/bio.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -164,6 +165,80 @@ int x509_check_server(X509 *cert, char **ret_why)
 		return 0;
 	*ret_why = strdup(why);
 	return *ret_why ? -EKEYREJECTED : -ENOMEM;
+}
+
+/* ---- remote-cert-ku, remote-cert-eku, peer-fingerprint, verify-hash ---- */
+
+static int reject(char **ret_why, char *why)
+{
+	*ret_why = why;
+	return why ? -EKEYREJECTED : -ENOMEM;
+}
+
+int x509_check_ku(X509 *cert, const uint16_t *ku, size_t n, char **ret_why)
+{
+	uint32_t flags = X509_get_extension_flags(cert), bits;
+
+	if ((flags & EXFLAG_INVALID) || !(flags & EXFLAG_KUSAGE))
+		return reject(ret_why, strdup("it does not say what its key may be used for (no key usage)"));
+	bits = X509_get_key_usage(cert);
+	for (size_t i = 0; i < n; i++)
+		if ((bits & ku[i]) == ku[i])
+			return 0;
+	if (n == 0)
+		return 0;
+	return reject(ret_why, str_format("its key usage is %02x, and the profile wants other bits", (unsigned)bits));
+}
+
+static bool names_usage(const ASN1_OBJECT *usage, const char *name)
+{
+	char text[128];
+	int nid = OBJ_obj2nid(usage);
+
+	if (OBJ_obj2txt(text, sizeof(text), usage, 1) > 0 && str_eq(text, name))
+		return true;
+	return nid != NID_undef && (str_ieq(OBJ_nid2sn(nid), name) || str_ieq(OBJ_nid2ln(nid), name));
+}
+
+int x509_check_eku(X509 *cert, const char *eku, char **ret_why)
+{
+	EXTENDED_KEY_USAGE *all = X509_get_ext_d2i(cert, NID_ext_key_usage, NULL, NULL);
+	_cleanup_(freep) char *shown = NULL;
+	bool found = false;
+
+	for (int i = 0; i < sk_ASN1_OBJECT_num(all); i++)
+		found |= names_usage(sk_ASN1_OBJECT_value(all, i), eku);
+	sk_ASN1_OBJECT_pop_free(all, ASN1_OBJECT_free);
+	if (found)
+		return 0;
+	shown = str_escape(eku, strlen(eku), NAME_SHOWN_MAX);
+	return shown ? reject(ret_why, str_format("its extended key usage lacks \"%s\"", shown)) : -ENOMEM;
+}
+
+int x509_check_pin(const X509 *cert, const struct fingerprint *pins, size_t n, char **ret_why)
+{
+	unsigned char sha1[EVP_MAX_MD_SIZE], sha256[EVP_MAX_MD_SIZE];
+	unsigned len1 = 0, len256 = 0;
+	struct strbuf b = { 0 };
+
+	if (X509_digest(cert, EVP_sha1(), sha1, &len1) != 1)
+		len1 = 0; /* a libcrypto without it */
+	if (X509_digest(cert, EVP_sha256(), sha256, &len256) != 1)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		if (pins[i].len == len256 && CRYPTO_memcmp(pins[i].hash, sha256, len256) == 0)
+			return 0;
+		if (pins[i].len == len1 && CRYPTO_memcmp(pins[i].hash, sha1, len1) == 0)
+			return 0;
+	}
+	strbuf_add(&b, "its SHA256 fingerprint is ");
+	for (unsigned i = 0; i < len256; i++)
+		strbuf_addf(&b, i ? ":%02X" : "%02X", sha256[i]);
+	if (strbuf_error(&b) < 0) {
+		strbuf_done(&b);
+		return -ENOMEM;
+	}
+	return reject(ret_why, strbuf_take(&b));
 }
 
 int x509_load_pem(const struct secret *pem, size_t skip, STACK_OF(X509) **ret)

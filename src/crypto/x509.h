@@ -7,6 +7,7 @@
 
 #include <openssl/x509.h>
 
+#include "base/fingerprint.h"
 #include "base/macro.h"
 #include "base/secret.h"
 
@@ -24,9 +25,15 @@ int x509_common_name(const X509 *cert, char **ret);
 /* "2026-01-31 12:00 UTC"; "an unreadable date" when it is one. Returns buf. */
 char *x509_time_format(const ASN1_TIME *t, char *buf, size_t cap);
 
-/* Both: 0, or -EKEYREJECTED with a malloc'ed clause ("… is …", escaped, no full stop) in *ret_why; -ENOMEM. */
+/* All: 0, or -EKEYREJECTED with a malloc'ed clause ("… is …", escaped, no full stop) in *ret_why; -ENOMEM. */
 int x509_check_name(const X509 *cert, enum x509_check check, const char *expected, char **ret_why);
 int x509_check_server(X509 *cert, char **ret_why);
+/* remote-cert-ku: the key usage is there and has all bits of one of the sets (n 0: is there). */
+int x509_check_ku(X509 *cert, const uint16_t *ku, size_t n, char **ret_why);
+/* remote-cert-eku: this extended key usage is there; OpenSSL's short or long name, or dotted numbers. */
+int x509_check_eku(X509 *cert, const char *eku, char **ret_why);
+/* One of these fingerprints; compared in constant time, though nothing here is secret. */
+int x509_check_pin(const X509 *cert, const struct fingerprint *pins, size_t n, char **ret_why);
 
 /*
  * All certificates of a PEM text, in order; text around them is ignored, keys as well. `skip` leaves out the first n.

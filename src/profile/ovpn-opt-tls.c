@@ -158,74 +158,6 @@ int ovpn_opt_askpass(struct ovpn_parser *p, const struct ovpn_item *it)
 	return 0;
 }
 
-/* ---- checks of the server's certificate ---- */
-
-int ovpn_opt_remote_cert_tls(struct ovpn_parser *p, const struct ovpn_item *it)
-{
-	if (str_eq(it->words[1], "client"))
-		return ovpn_refuse(p, "would accept a client's certificate only, so this is a server's file; use "
-				      "`remote-cert-tls server`");
-	if (!str_eq(it->words[1], "server"))
-		return ovpn_refuse(p, "takes server; correct line %u", it->line);
-	p->o->remote_cert_tls_server = true;
-	return 0;
-}
-
-int ovpn_opt_remote_cert_eku(struct ovpn_parser *p, const struct ovpn_item *it)
-{
-	const char *s = it->words[1];
-
-	if (!str_ieq(s, "TLS Web Server Authentication") && !str_ieq(s, "serverAuth") &&
-	    !str_eq(s, "1.3.6.1.5.5.7.3.1"))
-		return ovpn_refuse(p, "only the usage \"TLS Web Server Authentication\" can be required; use "
-				      "`remote-cert-tls server`");
-	p->o->remote_cert_tls_server = true;
-	return 0;
-}
-
-/* The values that go with a server's certificate; they are part of what remote-cert-tls asks for. */
-int ovpn_opt_remote_cert_ku(struct ovpn_parser *p, const struct ovpn_item *it)
-{
-	static const char *const server[] = { "80", "88", "a0", "a8", "08", "8", "20", "28" };
-
-	for (unsigned i = 1; i < it->n_words; i++) {
-		bool known = false;
-
-		for (size_t k = 0; k < ARRAY_SIZE(server); k++)
-			known |= str_ieq(it->words[i], server[k]);
-		if (!known)
-			return ovpn_refuse(p, "a server's certificate cannot be asked for these usages only; use "
-					      "`remote-cert-tls server`");
-	}
-	p->o->remote_cert_tls_server = true;
-	return 0;
-}
-
-int ovpn_opt_verify_x509_name(struct ovpn_parser *p, const struct ovpn_item *it)
-{
-	const char *type = it->n_words > 2 ? it->words[2] : "subject", *name = it->words[1];
-	enum name_check check;
-	char *copy;
-
-	if (str_eq(type, "subject"))
-		check = NAME_CHECK_SUBJECT;
-	else if (str_eq(type, "name"))
-		check = NAME_CHECK_NAME;
-	else if (str_eq(type, "name-prefix"))
-		check = NAME_CHECK_NAME_PREFIX;
-	else
-		return ovpn_refuse(p, "the second value is subject, name or name-prefix; correct line %u", it->line);
-	if (!*name || strlen(name) > 1024)
-		return ovpn_refuse(p, "the name has to have 1 to 1024 bytes; correct line %u", it->line);
-	copy = strdup(name);
-	if (!copy)
-		return -ENOMEM;
-	free(p->o->name_check_value);
-	p->o->name_check_value = copy;
-	p->o->name_check = check;
-	return 0;
-}
-
 int ovpn_opt_tls_version(struct ovpn_parser *p, const struct ovpn_item *it)
 {
 	static const struct {
@@ -266,18 +198,4 @@ int ovpn_opt_tls_cert_profile(struct ovpn_parser *p, const struct ovpn_item *it)
 	free(p->o->tls_cert_profile);
 	p->o->tls_cert_profile = copy;
 	return 0;
-}
-
-int ovpn_finish_tls(struct ovpn_parser *p)
-{
-	struct ovpn_options *o = p->o;
-
-	if (o->remote_cert_tls_server || o->name_check != NAME_CHECK_NONE)
-		return 0;
-	/* Without either check any client of the same CA could pose as the server. */
-	o->remote_cert_tls_server = true;
-	return ovpn_note_at(
-		p, 0, FATE_HONOURED, "remote-cert-tls",
-		"the file does not say how to know the server, so its certificate must be a server's "
-		"(as with `remote-cert-tls server`); if it is not, name it with `verify-x509-name NAME name`");
 }

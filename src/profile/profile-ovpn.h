@@ -156,13 +156,17 @@ int ovpn_opt_extra_certs(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_pkcs12(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_crl_verify(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_askpass(struct ovpn_parser *p, const struct ovpn_item *it);
+int ovpn_opt_tls_version(struct ovpn_parser *p, const struct ovpn_item *it);
+int ovpn_opt_tls_cert_profile(struct ovpn_parser *p, const struct ovpn_item *it);
+
+/* ovpn-opt-verify.c */
 int ovpn_opt_remote_cert_tls(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_remote_cert_eku(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_remote_cert_ku(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_verify_x509_name(struct ovpn_parser *p, const struct ovpn_item *it);
-int ovpn_opt_tls_version(struct ovpn_parser *p, const struct ovpn_item *it);
-int ovpn_opt_tls_cert_profile(struct ovpn_parser *p, const struct ovpn_item *it);
-int ovpn_finish_tls(struct ovpn_parser *p);
+int ovpn_opt_peer_fingerprint(struct ovpn_parser *p, const struct ovpn_item *it);
+int ovpn_opt_verify_hash(struct ovpn_parser *p, const struct ovpn_item *it);
+int ovpn_finish_verify(struct ovpn_parser *p);
 
 /* ovpn-opt-keys.c */
 int ovpn_opt_tls_auth(struct ovpn_parser *p, const struct ovpn_item *it);

@@ -66,6 +66,9 @@ static void ovpn_options_done(struct ovpn_options *o)
 	free(o->tls_groups);
 	free(o->tls_cert_profile);
 	free(o->name_check_value);
+	free(o->remote_eku);
+	free(o->peer_hashes);
+	free(o->ca_hashes);
 	secret_free(o->static_key);
 	secret_free(o->wkc);
 	free(o->ciphers);
@@ -112,7 +115,7 @@ static const char *check_remotes(const struct profile *p)
 
 static const char *check_identity(const struct ovpn_options *o)
 {
-	if (!o->ca && !o->pkcs12)
+	if (!o->ca && !o->pkcs12 && !o->n_peer_hashes)
 		return "does not say which authority the server's certificate must come from; add a block <ca> with "
 		       "the "
 		       "provider's certificate";
@@ -131,7 +134,7 @@ static const char *check_identity(const struct ovpn_options *o)
 
 static const char *check_tls(const struct ovpn_options *o)
 {
-	if (!o->remote_cert_tls_server && o->name_check == NAME_CHECK_NONE)
+	if (!o->remote_cert_tls_server && !o->remote_eku && o->name_check == NAME_CHECK_NONE && !o->n_peer_hashes)
 		return "does not say how to know the server; add `remote-cert-tls server`";
 	if (o->name_check != NAME_CHECK_NONE && (!o->name_check_value || !*o->name_check_value))
 		return "checks the server's name without saying which; complete `verify-x509-name`";

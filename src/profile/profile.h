@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/fingerprint.h"
 #include "base/inaddr.h"
 #include "base/secret.h"
 #include "profile/settings.h"
@@ -55,6 +56,14 @@ struct ovpn_options {
 	char *tls_cipher, *tls_ciphersuites, *tls_groups, *tls_cert_profile;
 	int tls_version_min, tls_version_max; /* TLS1_2_VERSION style numbers 0x0303; 0: default */
 	bool remote_cert_tls_server;
+	char *remote_eku;      /* extended key usage that must be there: name or dotted numbers; NULL: none */
+	bool remote_ku_required;
+	uint16_t remote_ku[16]; /* any of these sets of key usage bits, as X509_get_key_usage() gives them */
+	unsigned n_remote_ku;
+	struct fingerprint *peer_hashes; /* the server's certificate is one of these (SHA-256); then no ca is needed */
+	size_t n_peer_hashes;
+	struct fingerprint *ca_hashes;   /* the server's issuer is one of these */
+	size_t n_ca_hashes;
 	enum name_check name_check;
 	char *name_check_value;
 	/* control channel */

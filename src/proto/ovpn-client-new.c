@@ -53,6 +53,14 @@ static int make_tls(struct ovpn_client *c, char **ret_error)
 		.require_server_cert = o->remote_cert_tls_server,
 		.name_check = name_check_of(o->name_check),
 		.name = o->name_check_value,
+		.eku = o->remote_eku,
+		.require_ku = o->remote_ku_required,
+		.ku = o->remote_ku,
+		.n_ku = o->n_remote_ku,
+		.pins = o->peer_hashes,
+		.n_pins = o->n_peer_hashes,
+		.ca_pins = o->ca_hashes,
+		.n_ca_pins = o->n_ca_hashes,
 	};
 
 	return tls_context_new(&c->tls, &p, ret_error);

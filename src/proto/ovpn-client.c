@@ -30,7 +30,8 @@ static void on_authenticating(struct ovpn_client *c, usec_t now)
 	c->told_authenticating = true;
 	c->event_authenticating = true;
 	ovpn_client_info(c, now, "TLS is up: %s", tls_describe(c->session->primary->tls, text, sizeof(text)));
-	if (!c->options->remote_cert_tls_server && c->options->name_check == NAME_CHECK_NONE)
+	if (!c->options->remote_cert_tls_server && !c->options->remote_eku && c->options->name_check == NAME_CHECK_NONE &&
+	    !c->options->n_peer_hashes)
 		ovpn_client_info(c, now,
 				 "any certificate of this `ca` could pose as the server: add `remote-cert-tls server` or `verify-x509-name` to the profile");
 }

@@ -35,8 +35,8 @@ keepalive 2 12
 reneg-sec 3
 duplicate-cn
 EOF
-  [[ " $* " == *" ca "* ]] || printf 'ca %s\n' $PKI/ca.crt >>$WORK/server.conf
-  [[ " $* " == *" cert "* ]] || printf 'cert %s\nkey %s\n' $PKI/server.crt $PKI/server.key >>$WORK/server.conf
+  [ -n "${no_ca:-}" ] || grep -q '^ca ' <(printf '%s\n' "$@") || printf 'ca %s\n' $PKI/ca.crt >>$WORK/server.conf
+  grep -q '^cert ' <(printf '%s\n' "$@") || printf 'cert %s\nkey %s\n' $PKI/server.crt $PKI/server.key >>$WORK/server.conf
   printf '%s\n' "$@" >>$WORK/server.conf
   : >$WORK/server.log
   spawn vpn openvpn --config $WORK/server.conf --log $WORK/server.log --writepid $WORK/server.pid >/dev/null 2>&1
@@ -188,4 +188,66 @@ fragment-mssfix|fragment 1350;mssfix 1300|fragment 1350;mssfix 1300|^1322$
 mssfix-off|mssfix 0|mssfix 0|
 mssfix-fixed|mssfix 1200 fixed|mssfix 1200 fixed|
 EOF
+
+# ---- certificates ---------------------------------------------------------------------------------------------------
+
+# A second authority with keys of another kind: certificates KIND-ca, KIND-server, KIND-client.
+pki_of() { # KIND GENPKEY-OPTIONS...
+  local kind=$1 who
+  shift
+  (
+    cd $PKI || exit 1
+    exec >>pki.log 2>&1
+    umask 077
+    for who in ca server client; do openssl genpkey "$@" -out "$kind-$who.key"; done
+    openssl req -x509 -new -key "$kind-ca.key" -days 30 -out "$kind-ca.crt" -subj "/CN=Lab CA $kind" \
+      -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign
+    for who in server client; do
+      printf 'basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=%sAuth\n' $who >"$kind-$who.ext"
+      openssl req -new -key "$kind-$who.key" -out "$kind-$who.csr" -subj "/C=DE/O=Lab/CN=$who.example.net"
+      openssl x509 -req -in "$kind-$who.csr" -CA "$kind-ca.crt" -CAkey "$kind-ca.key" -CAcreateserial -days 30 \
+        -extfile "$kind-$who.ext" -out "$kind-$who.crt"
+    done
+  )
+  [ -s "$PKI/$kind-client.crt" ]
+}
+for kind in rsa ed25519; do
+  wanted $kind || continue
+  case $kind in rsa) pki_of rsa -algorithm RSA ;; ed25519) pki_of ed25519 -algorithm ed25519 ;; esac
+  server "tls-crypt $PKI/ta.key" "ca $PKI/$kind-ca.crt" "cert $PKI/$kind-server.crt" "key $PKI/$kind-server.key"
+  client "$(inline tls-crypt $PKI/ta.key)" "explicit-exit-notify 1" "$(inline ca $PKI/$kind-ca.crt)" \
+    "$(inline cert $PKI/$kind-client.crt)" "$(inline key $PKI/$kind-client.key)" \
+    'verify-x509-name "C=DE, O=Lab, CN=server.example.net"' "remote-cert-eku serverAuth" "remote-cert-ku 80"
+  row "certificates, $kind"
+done
+if wanted fingerprint; then
+  # Two self-signed certificates that know each other, and nobody else.
+  for who in server client; do
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:secp384r1 -nodes -days 30 -keyout $PKI/self-$who.key \
+      -out $PKI/self-$who.crt -subj "/CN=self-$who" 2>>$PKI/pki.log
+  done
+  fp() { openssl x509 -in "$1" -noout -fingerprint -sha256 | cut -d= -f2; }
+  no_ca=1 server "tls-crypt $PKI/ta.key" "cert $PKI/self-server.crt" "key $PKI/self-server.key" \
+    "peer-fingerprint $(fp $PKI/self-client.crt)"
+  client "$(inline tls-crypt $PKI/ta.key)" "explicit-exit-notify 1" "peer-fingerprint $(fp $PKI/self-server.crt)" \
+    "$(inline cert $PKI/self-client.crt)" "$(inline key $PKI/self-client.key)"
+  sed -i '/^remote-cert-tls/d' $WORK/interop.ovpn
+  row "certificates, fingerprints"
+fi
+if wanted pkcs12; then
+  openssl pkcs12 -export -in $PKI/client.crt -inkey $PKI/client.key -certfile $PKI/ca.crt -out $WORK/me.p12 \
+    -passout "pass:a pass phrase"
+  printf 'a pass phrase\n' >$WORK/phrase
+  server "tls-crypt $PKI/ta.key" "tls-version-min 1.3"
+  client "$(inline tls-crypt $PKI/ta.key)" "explicit-exit-notify 1" "pkcs12 me.p12" "askpass phrase" "tls-groups X25519" \
+    "tls-ciphersuites TLS_CHACHA20_POLY1305_SHA256"
+  sed -i '/^<ca>/,/^<.ca>/d' $WORK/interop.ovpn
+  row "certificates, PKCS#12 under a pass phrase"
+fi
+if wanted old-tls; then
+  server "tls-crypt $PKI/ta.key" "tls-version-max 1.2"
+  client "$(inline tls-crypt $PKI/ta.key)" "explicit-exit-notify 1" "tls-version-max 1.2" "tls-cert-profile preferred" \
+    "tls-cipher TLS-ECDHE-ECDSA-WITH-AES-128-GCM-SHA256"
+  row "certificates, TLS 1.2"
+fi
 tap_done

@@ -59,6 +59,14 @@ static void usage(X509 *cert, X509 *issuer, enum pki_use use)
 	extension(cert, issuer, NID_subject_key_identifier, "hash");
 }
 
+/* Keys of the Edwards curves bring their own. */
+static const EVP_MD *digest_for(const EVP_PKEY *signer, const struct pki_spec *spec)
+{
+	if (EVP_PKEY_is_a(signer, "ED25519") || EVP_PKEY_is_a(signer, "ED448"))
+		return NULL;
+	return spec->md ? spec->md : EVP_sha256();
+}
+
 struct pki pki_make(const struct pki_spec *spec, const struct pki *issuer)
 {
 	static long serial = 1;
@@ -66,7 +74,7 @@ struct pki pki_make(const struct pki_spec *spec, const struct pki *issuer)
 	X509_NAME *name;
 	X509 *by;
 
-	p.key = spec->rsa_bits ? EVP_RSA_gen(spec->rsa_bits) : EVP_EC_gen("P-256");
+	p.key = spec->kind ? EVP_PKEY_Q_keygen(NULL, NULL, spec->kind) : spec->rsa_bits ? EVP_RSA_gen(spec->rsa_bits) : EVP_EC_gen("P-256");
 	p.cert = X509_new();
 	MUST(p.key && p.cert);
 	by = issuer ? issuer->cert : p.cert;
@@ -81,7 +89,7 @@ struct pki pki_make(const struct pki_spec *spec, const struct pki *issuer)
 	MUST(X509_set_issuer_name(p.cert, X509_get_subject_name(by)) == 1);
 	MUST(X509_set_pubkey(p.cert, p.key) == 1);
 	usage(p.cert, by, spec->use);
-	MUST(X509_sign(p.cert, issuer ? issuer->key : p.key, spec->md ? spec->md : EVP_sha256()) > 0);
+	MUST(X509_sign(p.cert, issuer ? issuer->key : p.key, digest_for(issuer ? issuer->key : p.key, spec)) > 0);
 	return p;
 }
 

@@ -20,6 +20,7 @@ struct pki_spec {
 	int64_t from, until;    /* 0: PKI_NOW -/+ 30 days */
 	const EVP_MD *md;       /* NULL: SHA-256 */
 	unsigned rsa_bits;      /* 0: P-256 */
+	const char *kind;       /* another kind of key, as OpenSSL names it: "ED25519"; NULL: none */
 };
 
 struct pki {

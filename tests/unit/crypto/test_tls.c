@@ -47,6 +47,7 @@ struct setup {
 	const struct pki *client_ca; /* NULL: the server asks for no certificate */
 	int server_min, server_max;
 	const char *server_ciphers;
+	bool no_ca;
 	bool weak;                   /* the server's OpenSSL accepts anything */
 	int64_t now;
 };
@@ -58,7 +59,7 @@ static void link_open(struct link *l, const struct setup *s)
 
 	*l = (struct link){ 0 };
 	l->ca_pem = pki_cert_pem(&ca);
-	if (!p.ca && !p.pkcs12)
+	if (!p.ca && !p.pkcs12 && !s->no_ca)
 		p.ca = l->ca_pem;
 	cr_assert_eq(tls_context_new(&l->context, &p, &error), 0, "%s", error);
 	cr_assert_eq(tls_new(&l->tls, l->context, s->now ? s->now : PKI_NOW), 0);
@@ -451,6 +452,130 @@ Test(tls, explains_a_configuration_that_cannot_work)
 	secret_free(key);
 	secret_free(locked);
 	secret_free(foreign);
+}
+
+Test(tls, takes_keys_of_every_kind)
+{
+	static const struct {
+		const char *kind;
+		unsigned rsa;
+	} kinds[] = { { NULL, 0 }, { NULL, 2048 }, { "ED25519", 0 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct pki top = pki_make(&(struct pki_spec){ .cn = "Top", .use = PKI_USE_CA, .kind = kinds[i].kind,
+							      .rsa_bits = kinds[i].rsa }, NULL);
+		struct pki srv = pki_make(&(struct pki_spec){ .cn = "vpn.example.net", .use = PKI_USE_SERVER,
+							      .kind = kinds[i].kind, .rsa_bits = kinds[i].rsa }, &top);
+		struct pki cli = pki_make(&(struct pki_spec){ .cn = "me", .use = PKI_USE_CLIENT, .kind = kinds[i].kind,
+							      .rsa_bits = kinds[i].rsa }, &top);
+		struct secret *pem = pki_cert_pem(&top), *cert = pki_cert_pem(&cli), *pw = text("sesame");
+		struct secret *key = pki_key_pem(&cli, "sesame");
+		char *crl = kinds[i].kind ? NULL : pki_crl_pem(&top, &cli, PKI_NOW + PKI_DAY);
+
+		for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++)
+			expect_success(&(struct setup){ .server_cert = &srv, .client_ca = &top, .server_min = version,
+							.server_max = version,
+							.params = { .ca = pem, .cert = cert, .key = key, .key_password = pw,
+								    .crl = crl, .require_server_cert = true } }, false);
+		expect_failure(&(struct setup){ .server_cert = &srv }, TLS_FAIL_CA, "`ca`");
+		pki_done(&top);
+		pki_done(&srv);
+		pki_done(&cli);
+		secret_free(pem);
+		secret_free(cert);
+		secret_free(key);
+		secret_free(pw);
+		free(crl);
+	}
+}
+
+static struct fingerprint fingerprint_of(const struct pki *p, const EVP_MD *md)
+{
+	struct fingerprint f = { 0 };
+	unsigned char hash[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+
+	cr_assert_eq(X509_digest(p->cert, md, hash, &len), 1);
+	f.len = (uint8_t)len;
+	memcpy(f.hash, hash, len);
+	return f;
+}
+
+Test(tls, knows_a_server_by_its_fingerprint_alone)
+{
+	struct pki self = pki_make(&(struct pki_spec){ .cn = "vpn.example.net", .use = PKI_USE_PLAIN,
+						       .until = PKI_NOW - PKI_DAY }, NULL);
+	struct fingerprint pins[] = { fingerprint_of(&client, EVP_sha256()), fingerprint_of(&self, EVP_sha256()) };
+	struct tls_context *context = NULL;
+	char *error = NULL;
+
+	/* self-signed, expired, of no use in particular: it is the one */
+	expect_success(&(struct setup){ .server_cert = &self, .no_ca = true, .params = { .pins = pins, .n_pins = 2 } }, false);
+	expect_success(&(struct setup){ .server_cert = &self, .no_ca = true, .server_max = TLS1_2_VERSION,
+					.params = { .pins = pins + 1, .n_pins = 1 } }, false);
+	/* and another is not, whoever signed it */
+	expect_failure(&(struct setup){ .no_ca = true, .params = { .pins = pins, .n_pins = 2 } }, TLS_FAIL_NAME,
+		       "peer-fingerprint");
+	expect_failure(&(struct setup){ .server_cert = &self, .no_ca = true, .params = { .pins = pins, .n_pins = 1 } },
+		       TLS_FAIL_NAME, "its SHA256 fingerprint is ");
+	/* what else the profile asks for is asked for, too */
+	expect_failure(&(struct setup){ .server_cert = &self, .no_ca = true,
+					.params = { .pins = pins, .n_pins = 2, .name_check = TLS_NAME_NAME, .name = "other" } },
+		       TLS_FAIL_NAME, "verify-x509-name");
+	expect_failure(&(struct setup){ .server_cert = &self, .no_ca = true,
+					.params = { .pins = pins, .n_pins = 2, .require_server_cert = true } },
+		       TLS_FAIL_PURPOSE, "remote-cert-tls");
+	for (size_t bit = 0; bit < 256; bit += 5) {
+		struct fingerprint wrong = pins[1];
+
+		wrong.hash[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		expect_failure(&(struct setup){ .server_cert = &self, .no_ca = true, .params = { .pins = &wrong, .n_pins = 1 } },
+			       TLS_FAIL_NAME, "peer-fingerprint");
+	}
+	cr_assert_eq(tls_context_new(&context, &(struct tls_params){ 0 }, &error), -EINVAL, "neither ca nor fingerprint");
+	free(error);
+	pki_done(&self);
+}
+
+Test(tls, a_fingerprint_comes_on_top_of_the_authority)
+{
+	struct fingerprint good = fingerprint_of(&server, EVP_sha256()), bad = fingerprint_of(&client, EVP_sha256());
+	struct secret *other = pki_cert_pem(&other_ca);
+
+	expect_success(&(struct setup){ .params = { .pins = &good, .n_pins = 1 } }, false);
+	expect_failure(&(struct setup){ .params = { .pins = &bad, .n_pins = 1 } }, TLS_FAIL_NAME, "peer-fingerprint");
+	expect_failure(&(struct setup){ .params = { .ca = other, .pins = &good, .n_pins = 1 } }, TLS_FAIL_CA, "`ca`");
+	expect_failure(&(struct setup){ .now = PKI_NOW + 31 * PKI_DAY, .params = { .pins = &good, .n_pins = 1 } },
+		       TLS_FAIL_EXPIRED, "expired");
+	secret_free(other);
+}
+
+Test(tls, the_issuers_fingerprint)
+{
+	struct fingerprint good[] = { fingerprint_of(&ca, EVP_sha256()), fingerprint_of(&ca, EVP_sha1()) };
+	struct fingerprint bad = fingerprint_of(&server, EVP_sha256());
+	struct pki self = pki_make(&(struct pki_spec){ .cn = "vpn.example.net", .use = PKI_USE_SERVER }, NULL);
+	struct fingerprint of_self = fingerprint_of(&self, EVP_sha256());
+
+	for (size_t i = 0; i < 2; i++)
+		expect_success(&(struct setup){ .params = { .ca_pins = &good[i], .n_ca_pins = 1 } }, false);
+	expect_failure(&(struct setup){ .params = { .ca_pins = &bad, .n_ca_pins = 1 } }, TLS_FAIL_CA, "verify-hash");
+	/* one certificate alone has no issuer beside it */
+	expect_failure(&(struct setup){ .server_cert = &self, .no_ca = true,
+					.params = { .pins = &of_self, .n_pins = 1, .ca_pins = &of_self, .n_ca_pins = 1 } },
+		       TLS_FAIL_CA, "verify-hash");
+	pki_done(&self);
+}
+
+Test(tls, uses_of_the_servers_key)
+{
+	static const uint16_t has[] = { 0x80 }, other[] = { 0x04, 0x21 };
+
+	expect_success(&(struct setup){ .params = { .require_ku = true, .ku = has, .n_ku = 1, .eku = "serverAuth" } }, false);
+	expect_failure(&(struct setup){ .params = { .require_ku = true, .ku = other, .n_ku = 2 } }, TLS_FAIL_PURPOSE,
+		       "remote-cert-ku");
+	expect_failure(&(struct setup){ .params = { .eku = "TLS Web Client Authentication" } }, TLS_FAIL_PURPOSE,
+		       "lacks \"TLS Web Client Authentication\"");
 }
 
 Test(tls, opens_encrypted_keys_and_pkcs12)

@@ -1,9 +1,11 @@
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "crypto/x509.h"
+
 #include "lib/pki.h"
 
 static struct pki ca, server;
@@ -122,6 +124,40 @@ Test(x509, wants_server_usage)
 	cr_assert_eq(x509_check_server(plain.cert, &why), -EKEYREJECTED);
 	free(why);
 	pki_done(&client);
+	pki_done(&plain);
+}
+
+Test(x509, wants_certain_bits_of_use)
+{
+	struct pki plain = pki_make(&(struct pki_spec){ .cn = "p", .use = PKI_USE_PLAIN }, &ca);
+	uint16_t bits = (uint16_t)X509_get_key_usage(server.cert), some[] = { 0x8000, bits }, none[] = { 0x8000, (uint16_t)(bits | 0x8000) };
+	char *why = NULL;
+
+	cr_assert_eq(x509_check_ku(server.cert, NULL, 0, &why), 0);
+	cr_assert_eq(x509_check_ku(server.cert, some, 2, &why), 0);
+	cr_assert_eq(x509_check_ku(server.cert, none, 2, &why), -EKEYREJECTED);
+	free(why);
+	cr_assert_eq(x509_check_ku(plain.cert, NULL, 0, &why), -EKEYREJECTED);
+	cr_assert(strstr(why, "no key usage"));
+	free(why);
+	pki_done(&plain);
+}
+
+Test(x509, wants_a_certain_extended_use)
+{
+	static const char *const good[] = { "TLS Web Server Authentication", "serverAuth", "SERVERAUTH", "1.3.6.1.5.5.7.3.1" };
+	static const char *const bad[] = { "clientAuth", "1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3", "1.3.6.1.5.5.7.3.11", "", "UNDEF" };
+	struct pki plain = pki_make(&(struct pki_spec){ .cn = "p", .use = PKI_USE_PLAIN }, &ca);
+	char *why = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		cr_assert_eq(x509_check_eku(server.cert, good[i], &why), 0, "%s", good[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		cr_assert_eq(x509_check_eku(server.cert, bad[i], &why), -EKEYREJECTED, "%s", bad[i]);
+		free(why);
+	}
+	cr_assert_eq(x509_check_eku(plain.cert, "serverAuth", &why), -EKEYREJECTED);
+	free(why);
 	pki_done(&plain);
 }
 

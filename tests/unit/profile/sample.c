@@ -102,6 +102,11 @@ static bool options_equal(const struct ovpn_options *a, const struct ovpn_option
 	SAME_TEXT(tls_groups);
 	SAME_TEXT(tls_cert_profile);
 	SAME_TEXT(name_check_value);
+	SAME_TEXT(remote_eku);
+	SAME_VALUE(remote_ku_required);
+	SAME_VALUE(n_remote_ku);
+	SAME_VALUE(n_peer_hashes);
+	SAME_VALUE(n_ca_hashes);
 	SAME_TEXT(ciphers);
 	SAME_TEXT(cipher_fallback);
 	SAME_TEXT(auth);

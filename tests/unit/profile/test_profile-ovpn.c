@@ -1,6 +1,10 @@
 /* profile-ovpn.c and its handlers: what files mean, and what is said about those that cannot work. */
 #include <errno.h>
 
+#define FP20 "00:01:02:03:04:05:06:07:08:09:0a:0b:0c:0d:0e:0f:10:11:12:13"
+#define FP31 "07:0E:15:1C:23:2A:31:38:3F:46:4D:54:5B:62:69:70:77:7E:85:8C:93:9A:A1:A8:AF:B6:BD:C4:CB:D2:D9"
+#define FP32 "00:" FP31
+
 #include "profile/profile-ovpn.h"
 #include "sample.h"
 
@@ -214,8 +218,16 @@ static const struct bad bads[] = {
 	{ "fragment 67\n", { "68" } },
 	{ "fragment 1300 yes\n", { "mtu" } },
 	{ "static-challenge \"code\" 1\n", { "one-time codes" } },
-	{ "verify-hash AA:BB\n", { "fingerprints" } },
-	{ "<peer-fingerprint>\nAA\n</peer-fingerprint>\n", { "fingerprints" } },
+	{ "verify-hash AA:BB\n", { "not a SHA256 fingerprint" } },
+	{ "verify-hash " FP32 " SHA1\n", { "not a SHA1 fingerprint" } },
+	{ "verify-hash " FP20 " MD5\n", { "SHA1 or SHA256" } },
+	{ "<peer-fingerprint>\nAA\n</peer-fingerprint>\n", { "not a SHA256 fingerprint" } },
+	{ "<peer-fingerprint>\n# none\n\n</peer-fingerprint>\n", { "holds no fingerprint" } },
+	{ "peer-fingerprint " FP20 "\n", { "not a SHA256 fingerprint" } },
+	{ "peer-fingerprint " FP32 ":\n", { "not a SHA256 fingerprint" } },
+	{ "peer-fingerprint " FP32 ":00\n", { "not a SHA256 fingerprint" } },
+	{ "peer-fingerprint 0" FP32 "\n", { "not a SHA256 fingerprint" } },
+	{ "peer-fingerprint X" FP31 "\n", { "not a SHA256 fingerprint" } },
 	{ "no-replay\n", { "never does" } },
 	{ "key-method 1\n", { "key method 2" } },
 	{ "remote\n", { "needs 1 value" } },
@@ -257,7 +269,10 @@ static const struct bad bads[] = {
 	{ "remote-cert-tls client\n", { "server's file" } },
 	{ "ns-cert-type client\n", { "server's file" } },
 	{ "remote-cert-eku \"TLS Web Client Authentication\"\n", { "remote-cert-tls server" } },
-	{ "remote-cert-ku 04\n", { "remote-cert-tls server" } },
+	{ "remote-cert-eku clientAuth\n", { "remote-cert-tls server" } },
+	{ "remote-cert-ku 0\n", { "hexadecimal" } },
+	{ "remote-cert-ku a0 10000\n", { "hexadecimal" } },
+	{ "remote-cert-ku -1\n", { "hexadecimal" } },
 	{ "verify-x509-name a b\n", { "name-prefix" } },
 	{ "tls-remote x\n", { "verify-x509-name" } },
 	{ "key-direction 2\n", { "0 or 1" } },
@@ -428,6 +443,11 @@ static const struct {
 	{ "ns-cert-type server", FATE_HONOURED },
 	{ "remote-cert-eku \"TLS Web Server Authentication\"", FATE_HONOURED },
 	{ "remote-cert-ku a0 88", FATE_HONOURED },
+	{ "remote-cert-ku", FATE_HONOURED },
+	{ "remote-cert-eku 1.3.6.1.4.1.311.10.3.4", FATE_HONOURED },
+	{ "peer-fingerprint " FP32, FATE_HONOURED },
+	{ "verify-hash " FP20, FATE_HONOURED },
+	{ "verify-hash " FP32 " SHA256", FATE_HONOURED },
 	{ "verify-x509-name \"C=NL, CN=vpn\"", FATE_HONOURED },
 	{ "verify-x509-name v name-prefix", FATE_HONOURED },
 	{ "ca [inline]", FATE_HONOURED },
@@ -617,6 +637,39 @@ Test(profile_ovpn, cipher_is_appended_as_last_resort)
 	cr_assert_eq(d.r, 0, "%s", d.error);
 	cr_assert_str_eq(d.p->ovpn.ciphers, "AES-128-GCM:CHACHA20-POLY1305");
 	cr_assert_str_eq(d.p->ovpn.cipher_fallback, "CHACHA20-POLY1305");
+	parsed_done(&d);
+}
+
+Test(profile_ovpn, fingerprints_are_a_way_to_know_the_server)
+{
+	struct parsed d = sample_parse_text("client\nremote a\nauth-user-pass\n<peer-fingerprint>\n; old and new\n" FP32
+					    "\r\n\n\tff:" FP31 " # laptop\n</peer-fingerprint>\n");
+	char *why = NULL;
+
+	cr_assert_eq(d.r, 0, "%s", d.error);
+	cr_assert_eq(profile_verify(d.p, &why), 0, "%s", why);
+	cr_assert_null(d.p->ovpn.ca);
+	cr_assert_not(d.p->ovpn.remote_cert_tls_server);
+	cr_assert_eq(d.p->ovpn.n_peer_hashes, 2);
+	for (size_t i = 0; i < 2; i++) {
+		cr_assert_eq(d.p->ovpn.peer_hashes[i].len, 32);
+		cr_assert_eq(d.p->ovpn.peer_hashes[i].hash[0], i ? 0xff : 0);
+		cr_assert_eq(d.p->ovpn.peer_hashes[i].hash[31], (uint8_t)(31 * 7));
+	}
+	parsed_done(&d);
+	/* a fingerprint of the issuer does not tell the server from its clients */
+	d = sample_parse_text("client\nremote a\nverify-hash " FP20 "\n" CA_BLOCK);
+	cr_assert_eq(d.r, 0, "%s", d.error);
+	cr_assert(d.p->ovpn.remote_cert_tls_server);
+	cr_assert_eq(d.p->ovpn.n_ca_hashes, 1);
+	cr_assert_eq(d.p->ovpn.ca_hashes[0].len, 20);
+	parsed_done(&d);
+	d = sample_parse_text("client\nremote a\nremote-cert-ku a0 88\nremote-cert-eku serverAuth\n" CA_BLOCK);
+	cr_assert_eq(d.r, 0, "%s", d.error);
+	cr_assert_not(d.p->ovpn.remote_cert_tls_server);
+	cr_assert_eq(d.p->ovpn.n_remote_ku, 2);
+	cr_assert_eq(d.p->ovpn.remote_ku[0], 0xa0);
+	cr_assert_str_eq(d.p->ovpn.remote_eku, "serverAuth");
 	parsed_done(&d);
 }
 
