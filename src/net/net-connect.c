@@ -89,9 +89,11 @@ static int refuse_collision(struct tunnelnet *n, const struct settings *s)
 		p = whole(&s->peer4);
 		r = refuse_overlap(n, &p, "the peer address");
 	}
-	for (unsigned i = 0; i < s->n_routes && r == 0; i++)
-		if (s->routes[i].len >= (s->routes[i].addr.family == AF_INET ? n->j.net4.len : n->j.net6.len))
-			r = refuse_overlap(n, &s->routes[i], "the route");
+	for (unsigned i = 0; i < s->n_routes && r == 0; i++) {
+		p = s->routes[i];
+		if (p.len >= (p.addr.family == AF_INET ? n->j.net4.len : n->j.net6.len))
+			r = refuse_overlap(n, &p, "the route");
+	}
 	if (r < 0)
 		(void)tunnelnet_avoid(n, &p); /* so that the next choice differs; without memory it may not */
 	return r;

@@ -686,6 +686,31 @@ Test(tunnelnet, subnet_is_changed_when_the_host_needs_it)
 	free(line);
 }
 
+Test(tunnelnet, subnet_is_changed_when_the_server_has_a_route_in_it)
+{
+	struct tunnelnet *n;
+	struct settings settings;
+	struct session s;
+	struct inprefix old;
+	struct endpoint ep;
+	uint32_t mtu;
+	int fd;
+
+	machine_start();
+	n = machine_tunnel("home", UPLINK_VETH);
+	machine_up(n, SERVER4, &s);
+	old = n->j.net4;
+	machine_settings(&settings);
+	settings.routes[0] = old;
+	must_fail(tunnelnet_connect(n, &settings, error), EADDRINUSE, "the route");
+	cr_assert(endpoint_parse(SERVER4, &ep) == 0);
+	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, &fd, &mtu, error));
+	cr_assert(!inprefix_overlaps(&old, &n->j.net4));
+	must_ok(tunnelnet_connect(n, &settings, error));
+	must_ok(tunnelnet_teardown(n, error));
+	tunnelnet_free(n);
+}
+
 /* ---- settings ---- */
 
 Test(tunnelnet, hostile_settings_change_nothing)
