@@ -17,6 +17,9 @@
 #include "daemon/tunnel-bus.h"
 
 #define CLIENTS_MAX 64
+/* Messages that a client may leave unread. One that was stopped must not make the helper collect signals for ever. */
+#define UNREAD_MAX 8192
+#define LAST_WORDS_MAX 64
 
 struct client {
 	struct client *next;
@@ -192,13 +195,30 @@ int bus_server_new(struct bus_server **ret, sd_event *event, struct manager *m, 
 	return 0;
 }
 
+static uint64_t n_unread(sd_bus *bus)
+{
+	uint64_t n = 0;
+
+	(void)sd_bus_get_n_queued_write(bus, &n); /* a closed one has none */
+	return n;
+}
+
+/* The last answers, where they can be delivered; flushing waits, so not for a client that does not read. */
+static void say_last_words(sd_bus *bus)
+{
+	struct pollfd p = { .fd = sd_bus_get_fd(bus), .events = POLLOUT };
+
+	if (n_unread(bus) <= LAST_WORDS_MAX && poll(&p, 1, 0) > 0)
+		(void)sd_bus_flush(bus); /* it may be gone */
+}
+
 struct bus_server *bus_server_free(struct bus_server *s)
 {
 	if (!s)
 		return NULL;
 	s->on_clients = NULL;
 	while (s->clients) {
-		(void)sd_bus_flush(s->clients->bus); /* last answers, where they can be delivered */
+		say_last_words(s->clients->bus);
 		client_free(s->clients);
 	}
 	sd_event_source_disable_unref(s->on_accept);
@@ -219,8 +239,12 @@ size_t bus_server_n_clients(const struct bus_server *s)
 
 void bus_server_emit(struct bus_server *s, const struct tunnel *t, char *const *properties)
 {
-	for (struct client *c = s->clients; c; c = c->next)
-		(void)tunnel_bus_emit(c->bus, t, properties); /* one that has just gone is dropped by on_disconnected */
+	for (struct client *c = s->clients; c; c = c->next) {
+		if (n_unread(c->bus) < UNREAD_MAX)
+			(void)tunnel_bus_emit(c->bus, t, properties); /* one that has just gone is dropped by on_disconnected */
+		else
+			(void)shutdown(sd_bus_get_fd(c->bus), SHUT_RDWR); /* on_disconnected follows */
+	}
 }
 
 int bus_server_close_listener(struct bus_server *s)

@@ -30,6 +30,7 @@
 #define MESSAGES_PER_WAKEUP 16
 #define WAKEUP_MAX (50 * USEC_PER_MSEC)
 #define DEBT_MAX (300 * USEC_PER_MSEC)
+#define MESSAGE_COST 500 /* at least, in usec: what a message costs others (log, bus, clients) is not measured here */
 #define END_PATIENCE_MSEC 1000
 #define STDERR_LINES_MAX 64 /* of one engine; more is noise */
 
@@ -341,12 +342,12 @@ static int on_pause_over(sd_event_source *s _unused_, uint64_t usec _unused_, vo
 	return 0;
 }
 
-/* Since `began` the helper worked for this engine. */
-static void account(struct engine_proc *e, usec_t began)
+/* Since `began` the helper worked for this engine, on so many messages. */
+static void account(struct engine_proc *e, usec_t began, unsigned n)
 {
 	usec_t now = clock_boottime(), forgiven = (now - e->debt_at) / 2;
 
-	e->debt = (e->debt > forgiven ? e->debt - forgiven : 0) + (now - began);
+	e->debt = (e->debt > forgiven ? e->debt - forgiven : 0) + MAX(now - began, (usec_t)n * MESSAGE_COST);
 	e->debt_at = now;
 	if (e->closed_told || e->debt < DEBT_MAX)
 		return;
@@ -395,7 +396,7 @@ static int on_socket(sd_event_source *s _unused_, int fd _unused_, uint32_t reve
 
 	while (n++ < MESSAGES_PER_WAKEUP && handle_message(e) && clock_boottime() - began < WAKEUP_MAX)
 		;
-	account(e, began);
+	account(e, began, n);
 	return 0;
 }
 

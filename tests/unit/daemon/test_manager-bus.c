@@ -354,6 +354,30 @@ Test(manager_bus, garbage_on_the_socket_costs_only_that_client)
 	fd_close(pair[1]);
 }
 
+/* `nsvpn status --watch` and Ctrl-Z, while an engine says something new all the time. */
+Test(manager_bus, a_client_that_does_not_read_is_dropped)
+{
+	char *names[] = { (char *)"State", NULL };
+
+	expect_string("State", "down"); /* so it is connected */
+	cr_assert_geq(sd_bus_detach_event(client), 0);
+	for (unsigned i = 0; i < 100000; i++)
+		bus_server_emit(server, home(), names);
+	cr_assert(run_until(no_clients, NULL, 10));
+}
+
+Test(manager_bus, a_full_client_does_not_hold_up_the_end)
+{
+	char *names[] = { (char *)"State", NULL };
+
+	expect_string("State", "down");
+	cr_assert_geq(sd_bus_detach_event(client), 0);
+	for (unsigned i = 0; i < 25000; i++)
+		bus_server_emit(server, home(), names);
+	world.manager->changed = NULL;
+	server = bus_server_free(server); /* the suite's time-out says so otherwise */
+}
+
 Test(manager_bus, an_idle_server_closes_unless_somebody_came)
 {
 	char path[128];
