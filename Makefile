@@ -161,11 +161,13 @@ $(B)/tests/%.o: tests/%.c
 
 # Stand-alone tools of the lab: one .c file, one program.
 LABLIBS_stubapp := $(LIBS_systemd)
+LABLIBS_badengine := $(B)/engine.a $(B)/ipc.a $(B)/profile.a $(B)/base.a $(LIBS_seccomp)
 LAB_TOOLS := $(patsubst tests/lab/%.c,$(B)/lab/%,$(wildcard tests/lab/*.c))
 $(B)/lab/%: tests/lab/%.c $(B)/base.a
 	$(call say,CC,$<)
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ $< $(B)/base.a -lpthread $(LABLIBS_$*)
+$(B)/lab/badengine: $(B)/engine.a $(B)/ipc.a $(B)/profile.a
 -include $(wildcard $(B)/lab/*.d)
 
 unit-bins: $(UNIT_BINS)
