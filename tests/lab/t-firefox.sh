@@ -72,6 +72,12 @@ bg exec_inside --new-instance firefox "$(url second)"
 ok "a second start opens in the first one inside" wait_for 30 reported second
 like "from the tunnel's address" '^(198\.51\.100\.10|2001:db8:feed:b:.*)$' "$(server_saw second)"
 
+# Without buses, with a display.
+box_as alice mkdir /home/alice/isolated
+bg alice nsvpn exec -t home --isolate -- firefox --no-remote --profile /home/alice/isolated "$(url isolated)"
+ok "--isolate: a Firefox that reaches no bus loads the page and reports" wait_for 60 reported isolated
+like "from the tunnel's address" '^(198\.51\.100\.10|2001:db8:feed:b:.*)$' "$(server_saw isolated)"
+
 # A picture, for people.
 picture=/home/alice/shot.png
 box_as alice mkdir /home/alice/shot # Firefox asks where there is none
