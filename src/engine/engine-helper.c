@@ -173,6 +173,18 @@ static void push_out(struct engine *e, usec_t until)
 	}
 }
 
+/* Closing resets the connection and whatever is under way with it: the server gets a moment to take it. */
+static void close_stream(struct engine *e, usec_t until)
+{
+	struct stream *s = &e->datapath.stream;
+	struct pollfd p = { .fd = s->fd, .events = POLLIN };
+
+	if (stream_finish(s) < 0)
+		return; /* over already */
+	while (!stream_is_over(s) && clock_boottime() < until)
+		(void)poll(&p, 1, 10); /* as above */
+}
+
 static void say_goodbye(struct engine *e)
 {
 	struct pollfd p = { .fd = e->wire_fd, .events = POLLOUT };
@@ -186,6 +198,8 @@ static void say_goodbye(struct engine *e)
 		e->proto->ops->stop(e->proto, now);
 	}
 	push_out(e, until);
+	if (datapath_is_stream(&e->datapath))
+		close_stream(e, clock_boottime() + GOODBYE_MAX);
 }
 
 /* The exit notification is what the loop would send; a full socket is waited for, but not for long. */

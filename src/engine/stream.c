@@ -58,3 +58,19 @@ ssize_t stream_receive(struct stream *s)
 	ovpn_stream_add(&s->in, (size_t)n);
 	return n;
 }
+
+int stream_finish(const struct stream *s)
+{
+	return shutdown(s->fd, SHUT_WR) < 0 ? -errno : 0;
+}
+
+bool stream_is_over(struct stream *s)
+{
+	ssize_t n;
+
+	do {
+		ovpn_stream_init(&s->in, s->buffer, STREAM_BUFFER);
+		n = stream_receive(s);
+	} while (n > 0);
+	return n != -EAGAIN;
+}

@@ -36,3 +36,8 @@ ssize_t stream_send(const struct stream *s, const uint8_t *p, size_t len);
  * -ENOTCONN: the peer closed the connection; -errno.
  */
 ssize_t stream_receive(struct stream *s);
+
+/* Nothing more will be sent; the peer is told behind what it has been sent. 0 or -errno. */
+int stream_finish(const struct stream *s);
+/* Throws away what has arrived. True when the connection is over on the peer's side, too. */
+bool stream_is_over(struct stream *s);

@@ -18,7 +18,7 @@ server() {
   port=$((port + 1))
   cat >$WORK/server.conf <<EOF
 port $port
-proto udp
+proto ${server_proto:-udp}
 dev tunI
 dev-type tun
 mode server
@@ -50,7 +50,8 @@ server_end() {
 # client LINE...: the profile for that server, with these lines.
 client() {
   {
-    printf 'client\ndev tun\nnobind\nremote vpn4.example.net %s udp\nremote-cert-tls server\n' "$port"
+    printf 'client\ndev tun\nnobind\nremote %s.example.net %s %s\nremote-cert-tls server\n' \
+      "${client_host:-vpn4}" "$port" "${client_proto:-udp}"
     [[ " $* " == *"<ca>"* || " $* " == *peer-fingerprint* ]] || inline ca $PKI/ca.crt
     [[ " $* " == *"<cert>"* || " $* " == *pkcs12* ]] || { inline cert $PKI/client.crt; inline key $PKI/client.key; }
     printf '%s\n' "$@"
@@ -98,7 +99,7 @@ row() {
   ok "$what: keys were renewed" test "$(grep -c 'Outgoing Data Channel: Cipher' $WORK/server.log)" -ge 2
   [ -z "${extra:-}" ] || $extra "$what"
   ok "$what: down" nsvpn down home
-  ok "$what: the server saw it leave" wait_for 5 grep -qE 'remote-exit|exit message received' $WORK/server.log
+  ok "$what: the server saw it leave" wait_for 5 grep -qE "remote-exit|exit message received${leaving:-}" $WORK/server.log
   server_end; [ -z "${NSVPN_KEEP:-}" ] || cp $WORK/server.log "$NSVPN_KEEP"
   ok "$what: nothing is left" no_leftovers
 }
@@ -169,6 +170,34 @@ stub|compress stub|compress stub|
 stub-v2|compress stub-v2|compress stub-v2|
 stub-v2-pushed|compress stub-v2;push "compress stub-v2"||
 lz4-v2-cbc|compress lz4-v2;allow-compression yes;data-ciphers AES-256-CBC;auth SHA256|compress lz4-v2;cipher AES-256-CBC;auth SHA256|yes
+EOF
+
+# ---- over TCP -------------------------------------------------------------------------------------------------------
+
+over_tcp() { # 4|6 COMMAND...: a server or a client of that kind
+  local server_proto=tcp$1-server client_proto=tcp$1-client client_host=vpn4
+  [ "$1" = 4 ] || client_host=vpn
+  "${@:2}"
+}
+# NAME | 4 or 6 | lines of the server | lines of the profile | tags and files of the profile
+while IFS='|' read -r name family srv cli tag; do
+  [ -n "$name" ] && wanted "$name" || continue
+  IFS=';' read -ra lines <<<"$srv"
+  over_tcp "$family" server "${lines[@]}"
+  IFS=';' read -ra lines <<<"$cli"
+  # shellcheck disable=SC2086
+  over_tcp "$family" client "${lines[@]}" ${tag:+"$(inline $tag)"}
+  # The end of the connection says it, too: in the middle of a renegotiation nothing else does.
+  leaving='|Connection reset, restarting' row "TCP over IPv$family, $name"
+done <<EOF
+tcp4-plain|4|||
+tcp6-tls-auth-cbc|6|tls-auth $PKI/ta.key 0;data-ciphers AES-256-CBC;auth SHA256|key-direction 1;cipher AES-256-CBC;auth SHA256|tls-auth $PKI/ta.key
+tcp4-tls-crypt-chacha|4|tls-crypt $PKI/ta.key;data-ciphers CHACHA20-POLY1305|data-ciphers CHACHA20-POLY1305|tls-crypt $PKI/ta.key
+tcp6-tls-crypt-v2|6|tls-crypt-v2 $PKI/v2.server|explicit-exit-notify 1|tls-crypt-v2 $PKI/v2.client
+tcp4-tls-crypt-v2-cookie|4|tls-crypt-v2 $PKI/v2.server force-cookie||tls-crypt-v2 $PKI/v2.client
+tcp4-lzo|4|comp-lzo yes;allow-compression yes|comp-lzo|
+tcp6-lz4-v2|6|compress lz4-v2;allow-compression yes|compress lz4-v2|
+tcp4-mssfix|4|mssfix 1300|mssfix 1300|
 EOF
 
 # ---- fragments and MTU ----------------------------------------------------------------------------------------------

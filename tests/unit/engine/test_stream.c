@@ -313,6 +313,22 @@ Test(stream, the_end_of_the_stream_is_reported, .init = setup)
 	cr_assert_eq(datapath_take_error(&d), -ENOTCONN);
 }
 
+Test(stream, the_last_words_are_followed_by_the_end, .init = setup)
+{
+	static const uint8_t bye[] = "CCCCCCCCbye";
+	size_t len;
+
+	cr_assert_eq(send(peer, "\0", 1, 0), 1);
+	cr_assert_eq(datapath_send_control(&d, bye, sizeof(bye)), 0);
+	cr_assert_eq(stream_finish(&d.stream), 0);
+	cr_assert_not(stream_is_over(&d.stream), "the peer may go on, and is not listened to");
+	receive_at_peer();
+	cr_assert_arr_eq(at_peer(&len), bye, sizeof(bye));
+	cr_assert_eq(recv(peer, got, 1, 0), 0, "the end");
+	close(peer);
+	cr_assert(stream_is_over(&d.stream));
+}
+
 Test(stream, a_session_over_udp_follows_one_over_tcp_and_begins_clean, .init = setup)
 {
 	int pair[2];
