@@ -186,8 +186,8 @@ if setpriv --reuid $U --regid $U --clear-groups -- sh -c 'test -w /dev/net/tun &
     my exec --rootless -t home "$@" -- /mnt/unixd --connect $sockets | grep -cE ' hello$'
   }
   mv /run/dbus/system_bus_socket /run/dbus/other # (the real bus does not say hello)
-  spawn host /mnt/unixd --listen /run/dbus/system_bus_socket >/dev/null
-  wait_for 5 test -S /run/dbus/system_bus_socket
+  spawn host /mnt/unixd --listen /run/dbus/system_bus_socket >$WORK/my-bus.out 2>&1
+  wait_for 5 grep -q ready $WORK/my-bus.out
   is "control: rootless without --isolate all are reached" "$(wc -w <<<"$sockets")" "$(reach)"
   is "with it those that are kept" "$(kept_sockets | wc -w)" "$(reach --isolate)"
   is "the tunnel's address" 198.51.100.10 "$(my exec --rootless -t home --isolate -- curl -4 -s -m 5 http://192.0.2.80/)"

@@ -35,7 +35,7 @@ is "the refused one does not see it listed" "" "$(box_session bob nsvpn list 2>/
 box sh -c 'cat >/tmp/dump.sh' <<'EOF'
 echo "id $(id -u) $(id -g) $(id -G)"
 echo "ids $(grep -E '^(Uid|Gid|Groups)' /proc/$$/status | tr '\n\t' '  ')"
-grep -E '^(CapBnd|NoNewPrivs|SigBlk|SigIgn)' /proc/$$/status
+grep -E '^(CapBnd|NoNewPrivs|SigBlk|SigIgn)' /proc/self/status # (a shell that waits for its vfork() blocks signals)
 echo "umask $(umask)"
 echo "nice $(nice)"
 echo "affinity $(taskset -pc $$ | sed 's/.*: //')"
