@@ -85,7 +85,7 @@ box_need() {
 }
 
 # box_up: boots it. Users: alice (1000), bob (1001), carol (1002, group nsvpn). nsvpn is installed in /usr/local, or with
-# BOX_INSTALL=none not at all.
+# BOX_INSTALL=none not at all. BOX_PREPARE names a function that changes the root ($BOX) before it boots.
 box_up() {
   local upper=$WORK/box-upper i state
   mkdir -p $BOX $upper
@@ -102,6 +102,7 @@ box_up() {
   sed -i 's/^hosts:.*/hosts: files resolve [!UNAVAIL=return] dns/' $BOX/etc/nsswitch.conf
   : >$BOX/etc/machine-id
   rm -f $BOX/etc/systemd/system/timers.target.wants/*
+  ${BOX_PREPARE:-:}
   SYSTEMD_NSPAWN_API_VFS_WRITABLE=network systemd-nspawn --boot --quiet --register=no --keep-unit --directory=$BOX --machine=box --network-namespace-path=/run/netns/host \
     --bind=/dev/net/tun --console=pipe --capability=all --system-call-filter='@keyring bpf' --resolv-conf=off --timezone=off \
     --kill-signal=SIGRTMIN+3 >$WORK/box-boot.log 2>&1 </dev/null &
