@@ -46,7 +46,7 @@ static usec_t back_off(const struct attempt *a)
 {
 	usec_t wait = a->retry;
 
-	for (unsigned i = 1; i < a->rounds && wait < a->retry_max; i++)
+	for (unsigned i = ATTEMPT_EVEN_ROUNDS; i < a->rounds && wait < a->retry_max; i++)
 		wait *= 2;
 	return MIN(wait, a->retry_max);
 }

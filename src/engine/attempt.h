@@ -2,8 +2,8 @@
  * Which server address to try next, and how long to wait before: pure, no clock, no I/O.
  *
  * Theory. The remotes of the profile form a ring (shuffled once when the profile says so). A round visits each remote
- * once, each with all of its addresses. After a round without success the walk waits, doubling from connect-retry to
- * connect-retry-max. A session that lived for a while resets the round and the wait. Some failures end the walk, because
+ * once, each with all of its addresses. After a round without success the walk waits: connect-retry five times, as
+ * openvpn(8) has it, then twice as long each time up to the limit. A session that lived for a while resets the round and the wait. Some failures end the walk, because
  * nothing that is tried again can help.
  */
 #pragma once
@@ -14,6 +14,8 @@
 
 /* A session that lived at least this long counts as a success. */
 #define ATTEMPT_LIVED (10 * USEC_PER_SEC)
+/* So often the wait stays the same: a server that restarts is back soon. */
+#define ATTEMPT_EVEN_ROUNDS 5
 /* So often in a row a server may send us away and have us back; then the next one is tried. */
 #define ATTEMPT_SENT_AWAY_MAX 3
 

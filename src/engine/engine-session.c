@@ -312,11 +312,13 @@ void engine_begin_try(struct engine *e)
 
 static int start_session(struct engine *e, const struct ipc_ans_socket *answer, usec_t now, char **ret_error)
 {
+	const struct remote *remote = &e->profile->remotes[attempt_remote(&e->attempt)];
 	const struct ovpn_options *o = &e->profile->ovpn;
 	struct proto_params params = {
 		.profile = e->profile,
 		.server = answer->server,
-		.transport = e->profile->remotes[attempt_remote(&e->attempt)].transport,
+		.transport = remote->transport,
+		.connect_timeout = remote->connect_timeout,
 		.username = e->username ? e->username : o->username,
 		.password = e->username ? e->password : o->password,
 		.path_mtu = answer->path_mtu,
@@ -337,7 +339,7 @@ static int start_session(struct engine *e, const struct ipc_ans_socket *answer, 
 	datapath_attach(&e->datapath, e->wire_fd, params.transport, e->proto);
 	e->server = answer->server;
 	e->phase = params.transport == TRANSPORT_TCP ? PHASE_CONNECT : PHASE_HANDSHAKE;
-	e->connect_until = now + o->connect_timeout;
+	e->connect_until = now + remote->connect_timeout;
 	engine_tell_state(e, ENGINE_STATE_CONNECTING, FAIL_NONE, "");
 	return e->phase == PHASE_HANDSHAKE ? e->proto->ops->start(e->proto, now) : 0;
 }
@@ -373,7 +375,7 @@ void engine_on_connect_timeout(struct engine *e, usec_t now)
 	(void)snprintf(text, sizeof(text),
 		       "no TCP connection to server %s within %llu s: it is down, the port is wrong, or a firewall is in between",
 		       endpoint_format(&e->server, server, sizeof(server)),
-		       (unsigned long long)(e->profile->ovpn.connect_timeout / USEC_PER_SEC));
+		       (unsigned long long)(e->profile->remotes[attempt_remote(&e->attempt)].connect_timeout / USEC_PER_SEC));
 	fail_retry(e, FAIL_SILENT, text, now);
 }
 

@@ -207,13 +207,16 @@ int ovpn_connection_begin(struct ovpn_parser *p)
 	p->block_remotes = 0;
 	p->n_blocks++;
 	p->block = p->global;
+	p->outer_connect_timeout = p->o->connect_timeout;
 	return ovpn_note(p, FATE_HONOURED, "begins a server of its own");
 }
 
 int ovpn_connection_end(struct ovpn_parser *p)
 {
 	unsigned line = p->block_line;
+	usec_t connect_timeout = p->o->connect_timeout;
 
+	p->o->connect_timeout = p->outer_connect_timeout;
 	if (p->block_remotes == 0) {
 		p->block_line = 0;
 		return ovpn_refuse_at(p, line, "<connection>", "holds no `remote`; add one, or remove the block");
@@ -223,6 +226,7 @@ int ovpn_connection_end(struct ovpn_parser *p)
 
 		if (r->line <= line)
 			continue;
+		r->connect_timeout = connect_timeout;
 		if (!r->port)
 			r->port = p->block.port;
 		if (!r->proto_set) {
@@ -331,6 +335,7 @@ int ovpn_finish_remotes(struct ovpn_parser *p)
 				.transport = from->transport,
 				.family = from->family,
 				.line = from->line,
+				.connect_timeout = from->connect_timeout ? from->connect_timeout : p->o->connect_timeout,
 			};
 		if (r < 0)
 			return r;

@@ -54,6 +54,7 @@ struct ovpn_pending_remote {
 	int family;
 	unsigned line;
 	size_t note; /* index of its note */
+	usec_t connect_timeout; /* of its block; 0: the file's */
 	bool in_block;
 };
 
@@ -91,6 +92,7 @@ struct ovpn_parser {
 	unsigned block_line; /* 0: not inside <connection> */
 	unsigned block_remotes;
 	unsigned n_blocks;
+	usec_t outer_connect_timeout; /* in a block: what stood before it */
 	unsigned force_line; /* of `proto-force`; 0: there is none */
 	enum transport force;
 	struct ovpn_pending_remote *remotes;

@@ -27,6 +27,7 @@ struct remote {
 	enum transport transport;
 	int family; /* AF_UNSPEC, or AF_INET / AF_INET6 for udp4, udp6, tcp4, tcp6 */
 	unsigned line;
+	usec_t connect_timeout; /* of its <connection>, else the file's */
 };
 
 enum topology { TOPOLOGY_NET30, TOPOLOGY_P2P, TOPOLOGY_SUBNET };
@@ -91,7 +92,8 @@ struct ovpn_options {
 	/* liveness and retry, durations */
 	usec_t ping, ping_restart, ping_exit;
 	bool ping_restart_set; /* ping-restart, ping-exit or keepalive stood in the file: 0 means off, not "default" */
-	usec_t connect_retry, connect_retry_max, connect_timeout;
+	usec_t connect_retry, connect_retry_max;
+	usec_t connect_timeout; /* where a remote has none of its own */
 	unsigned explicit_exit_notify; /* times; 0: off */
 	bool remote_random;
 	/* interface */

@@ -156,6 +156,7 @@ int ovpn_client_new(struct proto **ret, const struct proto_params *params, char 
 	c->transport = params->transport;
 	c->path_mtu = params->path_mtu;
 	c->tun_mtu_max = params->tun_mtu_max;
+	c->connect_timeout = params->connect_timeout ? params->connect_timeout : c->options->connect_timeout;
 	c->began = params->began;
 	c->random = params->random ? params->random : default_random;
 	c->realtime = params->realtime ? params->realtime : default_realtime;

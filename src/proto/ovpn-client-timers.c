@@ -54,7 +54,7 @@ static void fail_stuck(struct ovpn_client *c, usec_t now)
 
 static usec_t handshake_deadline(const struct ovpn_client *c)
 {
-	usec_t at = c->session->primary->deadline, connect = c->options->connect_timeout;
+	usec_t at = c->session->primary->deadline, connect = c->connect_timeout;
 
 	return !c->heard && connect ? MIN(at, c->began + connect) : at;
 }

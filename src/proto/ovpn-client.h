@@ -63,7 +63,7 @@ struct ovpn_client {
 	struct settings settings;
 	struct ovpn_overhead overhead; /* of data packets, as far as it is known */
 
-	usec_t began, up_at;
+	usec_t connect_timeout, began, up_at;
 	usec_t push_since;        /* the control channel is up */
 	bool auth_pending;        /* the server waits for somebody */
 	usec_t push_request_at;   /* next one */

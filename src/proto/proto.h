@@ -108,6 +108,7 @@ struct proto_params {
 	const struct secret *username, *password; /* NULL when the profile needs none; copied */
 	uint32_t path_mtu;                        /* 0: assume 1500 */
 	uint32_t tun_mtu_max;
+	usec_t connect_timeout; /* of this remote; 0: the profile's */
 	usec_t began; /* connecting to the server: connect-timeout counts from here; 0: from start() */
 	/* Randomness, replaceable in tests: fills buf, 0 or -errno. NULL: OpenSSL's. */
 	int (*random)(void *userdata, void *buf, size_t len);

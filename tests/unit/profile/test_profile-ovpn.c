@@ -602,6 +602,28 @@ Test(profile_ovpn, protocols_mix_in_the_order_of_the_file)
 	parsed_done(&d);
 }
 
+Test(profile_ovpn, connect_timeout_is_that_of_the_block)
+{
+	struct parsed d = sample_parse_text("client\nconnect-timeout 30\n"
+					    "<connection>\nremote a 443 tcp\nconnect-timeout 5\n</connection>\n"
+					    "<connection>\nremote b 443 tcp\n</connection>\n"
+					    "<connection>\nserver-poll-timeout 7\nremote c 1194\n</connection>\n");
+	struct parsed bare = sample_parse_text("client\nremote a\nremote b\nserver-poll-timeout 9\n");
+	struct parsed unset = sample_parse_text("client\nremote a\n");
+
+	cr_assert_eq(d.r, 0, "%s", d.error);
+	cr_assert_eq(d.p->remotes[0].connect_timeout, 5 * USEC_PER_SEC);
+	cr_assert_eq(d.p->remotes[1].connect_timeout, 30 * USEC_PER_SEC);
+	cr_assert_eq(d.p->remotes[2].connect_timeout, 7 * USEC_PER_SEC);
+	cr_assert_eq(d.p->ovpn.connect_timeout, 30 * USEC_PER_SEC);
+	cr_assert_eq(bare.p->remotes[0].connect_timeout, 9 * USEC_PER_SEC);
+	cr_assert_eq(bare.p->remotes[1].connect_timeout, 9 * USEC_PER_SEC);
+	cr_assert_eq(unset.p->remotes[0].connect_timeout, 120 * USEC_PER_SEC);
+	parsed_done(&d);
+	parsed_done(&bare);
+	parsed_done(&unset);
+}
+
 Test(profile_ovpn, proto_force_leaves_out_the_others_and_says_so)
 {
 	struct parsed d = sample_parse_text("client\nremote a 443 tcp4\nremote b 1194 udp\nproto-force tcp\n");
