@@ -35,6 +35,7 @@ struct subject {
 	sd_bus *bus;
 	enum unit_kind kind;
 	char *name, *folder, *path; /* UNITS/NAME.d, and the file in it */
+	char **running;             /* names of what runs of it before the change */
 	char *old;                  /* the text of a drop-in that is there */
 	struct dropin own;          /* what it says */
 	bool has_own;
@@ -48,6 +49,7 @@ static void subject_done(struct subject *s)
 	free(s->name);
 	free(s->folder);
 	free(s->path);
+	strv_free(s->running);
 	free(s->old);
 }
 
@@ -356,9 +358,9 @@ static char **running(const struct subject *s)
 	return found;
 }
 
-static int restart(const struct subject *s, char *const *names)
+static int restart(const struct subject *s)
 {
-	for (char *const *n = names; n && *n; n++) {
+	for (char **n = s->running; n && *n; n++) {
 		char *error = NULL;
 		int r = service_manager_restart(s->bus, *n, &error);
 
@@ -370,14 +372,12 @@ static int restart(const struct subject *s, char *const *names)
 	return output_flush();
 }
 
-/* tunnel NULL: it left. */
+/* What ran before the change. tunnel NULL: it leaves. */
 static int after_change(const struct subject *s, const char *tunnel)
 {
-	_cleanup_(strv_freep) char **names = running(s);
-
-	if (!names || s->o->now)
-		return restart(s, names);
-	for (char **n = names; *n; n++) {
+	if (s->o->now)
+		return restart(s);
+	for (char **n = s->running; n && *n; n++) {
 		struct unit_facts f = { 0 };
 		char *error = NULL;
 		bool inside = false;
@@ -393,6 +393,22 @@ static int after_change(const struct subject *s, const char *tunnel)
 	return output_flush();
 }
 
+/*
+ * A service that runs is bound to the tunnel from the moment on in which systemd has read the drop-in, and would be stopped
+ * where that is not up.
+ */
+static int start_anchor(const struct subject *s, const char *tunnel)
+{
+	_cleanup_(freep) char *anchor = dropin_anchor(tunnel);
+	char *error = NULL;
+	int r;
+
+	if (!anchor)
+		return output_oom();
+	r = s->running ? service_manager_start(s->bus, anchor, &error) : 0;
+	return r < 0 ? fail(r, error, "systemd cannot start the tunnel") : EXIT_CODE_OK;
+}
+
 static int write_and_verify(struct subject *s, const char *tunnel)
 {
 	struct dropin d = { .form = s->o->joins ? DROPIN_JOINS : DROPIN_PATH };
@@ -405,7 +421,9 @@ static int write_and_verify(struct subject *s, const char *tunnel)
 	text = dropin_format(s->name, tunnel, d.form, program);
 	if (!text)
 		return output_oom();
-	r = write_file(s, text);
+	r = start_anchor(s, tunnel);
+	if (r == EXIT_CODE_OK)
+		r = write_file(s, text);
 	if (r != EXIT_CODE_OK)
 		return r;
 	r = reload(s);
@@ -445,6 +463,7 @@ static int add(const struct unit_options *o, const char *given)
 		r = read_own(&s);
 	if (r == EXIT_CODE_OK)
 		r = check_subject(&s, tunnel);
+	s.running = r == EXIT_CODE_OK ? running(&s) : NULL;
 	if (r == EXIT_CODE_OK)
 		r = write_and_verify(&s, tunnel);
 	if (r == EXIT_CODE_OK) {
@@ -471,6 +490,7 @@ static int remove_unit(const struct unit_options *o, const char *given)
 	if (r == EXIT_CODE_OK && !s.has_own)
 		r = output_fail(EXIT_CODE_FAILED, "%s lives in no tunnel (%s is not there); `nsvpn unit list` shows those that do", s.name,
 				s.path);
+	s.running = r == EXIT_CODE_OK ? running(&s) : NULL;
 	if (r == EXIT_CODE_OK)
 		r = remove_file(&s);
 	if (r == EXIT_CODE_OK)

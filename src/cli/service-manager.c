@@ -82,6 +82,17 @@ static int read_conditions(sd_bus_message *m, struct unit_facts *f)
 	return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+static int read_stop_post(sd_bus_message *m, struct unit_facts *f)
+{
+	int r = sd_bus_message_enter_container(m, 'a', "(sasasttttuii)");
+
+	while (r >= 0 && (r = sd_bus_message_at_end(m, 0)) == 0) {
+		f->has_stop_post = true;
+		r = sd_bus_message_skip(m, "(sasasttttuii)");
+	}
+	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 /* "(aiai)": statuses and signals. */
 static int read_success(sd_bus_message *m, struct unit_facts *f)
 {
@@ -123,6 +134,7 @@ static const struct field {
 	{ "DefaultDependencies", "b", FIELD_BOOL, offsetof(struct unit_facts, default_dependencies), NULL },
 	{ "MainPID", "u", FIELD_U32, offsetof(struct unit_facts, main_pid), NULL },
 	{ "ExecConditionEx", "a(sasasttttuii)", FIELD_OWN, 0, read_conditions },
+	{ "ExecStopPostEx", "a(sasasttttuii)", FIELD_OWN, 0, read_stop_post },
 	{ "SuccessExitStatus", "(aiai)", FIELD_OWN, 0, read_success },
 };
 
@@ -360,6 +372,17 @@ int service_manager_reload(sd_bus *bus, char **ret_error)
 	return r < 0 ? r : 0;
 }
 
+int service_manager_start(sd_bus *bus, const char *unit, char **ret_error)
+{
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	int r = sd_bus_call_method(bus, NAME, PATH, IFACE_MANAGER, "StartUnit", &e, NULL, "ss", unit, "replace");
+
+	if (r < 0)
+		(void)fail(ret_error, r, &e, "start", unit);
+	sd_bus_error_free(&e);
+	return r < 0 ? r : 0;
+}
+
 struct job {
 	char *path, *result;
 };
@@ -407,7 +430,7 @@ int service_manager_restart(sd_bus *bus, const char *unit, char **ret_error)
 	if (r >= 0)
 		r = sd_bus_call_method(bus, NAME, PATH, IFACE_MANAGER, "Subscribe", &e, NULL, NULL);
 	if (r >= 0)
-		r = sd_bus_call_method(bus, NAME, PATH, IFACE_MANAGER, "TryRestartUnit", &e, &reply, "ss", unit, "replace");
+		r = sd_bus_call_method(bus, NAME, PATH, IFACE_MANAGER, "RestartUnit", &e, &reply, "ss", unit, "replace");
 	if (r >= 0)
 		r = sd_bus_message_read(reply, "o", &path);
 	if (r >= 0)

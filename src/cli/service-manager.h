@@ -18,5 +18,7 @@ int service_manager_is_before(sd_bus *bus, const char *unit, const char *other, 
 int service_manager_names(sd_bus *bus, const char *pattern, char ***ret, char **ret_error);
 
 int service_manager_reload(sd_bus *bus, char **ret_error);
-/* Restarts a unit that runs and waits for the end of it; one that does not run is left alone. */
+/* Has it started; does not wait. */
+int service_manager_start(sd_bus *bus, const char *unit, char **ret_error);
+/* Restarts (or starts) a unit and waits until that is done. */
 int service_manager_restart(sd_bus *bus, const char *unit, char **ret_error);

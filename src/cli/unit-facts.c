@@ -97,6 +97,12 @@ char *unit_facts_object(const struct unit_facts *f, enum dropin_form form, const
 				      "--joins-namespace-of, which fails closed without it",
 				      id),
 			   ret_oom);
+	/* Run also when the guard has refused, and by then nothing says where. */
+	if (form == DROPIN_JOINS && f->has_stop_post)
+		return say(str_format("%s has an ExecStopPost=, which systemd runs even when the guard has refused; use the form without "
+				      "--joins-namespace-of, which fails closed without it",
+				      id),
+			   ret_oom);
 	return object_to_namespace(f, own, ret_oom);
 }
 

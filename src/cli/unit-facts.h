@@ -14,6 +14,7 @@ struct unit_facts {
 	bool guarded;           /* one of its conditions is ours */
 	bool guarded_first;     /* the first one is */
 	bool has_conditions;    /* others */
+	bool has_stop_post;     /* ExecStopPost= */
 	bool counts_255_as_done; /* SuccessExitStatus= */
 };
 

@@ -32,6 +32,7 @@
 
 #define TICK (5 * USEC_PER_SEC)
 #define SOON (500 * USEC_PER_MSEC) /* the bus is away, or something is not as it should be */
+#define ANSWER_MAX (2 * USEC_PER_SEC)
 #define UNLOCKED_MAX (5 * USEC_PER_SEC)
 
 struct hold {
@@ -139,14 +140,14 @@ static enum verdict look(struct hold *h, char **ret_error)
 	enum verdict verdict = judge_lock(h, ret_error);
 
 	h->dirty = false;
-	if (verdict != VERDICT_STAY)
+	if (verdict != VERDICT_STAY || h->unlocked_since != 0)
 		return verdict;
 	if (h->c.bus && helper_is_there(h->c.bus) && tunnel_view_read(&h->c, h->tunnel, &v, NULL) == 0)
 		verdict = judge_state(h, &v, ret_error);
 	else if (!is_wanted(h->tunnel))
 		verdict = VERDICT_TAKEN_DOWN;
-	else if (h->unlocked_since == 0)
-		tell(h, h->ready_when_locked, strdup("locked; the helper nsvpnd does not run"));
+	else
+		tell(h, h->ready_when_locked, strdup("locked; the helper nsvpnd does not answer"));
 	tunnel_view_done(&v);
 	return verdict;
 }
@@ -168,7 +169,10 @@ static void connect_again(struct hold *h)
 		h->c.bus = NULL;
 		return;
 	}
-	r = sd_bus_match_signal(h->c.bus, NULL, NULL, path, "org.freedesktop.DBus.Properties", "PropertiesChanged", on_changed, h);
+	/* Whether it answers at all must not keep us from looking at the lock. */
+	r = sd_bus_set_method_call_timeout(h->c.bus, ANSWER_MAX);
+	if (r >= 0)
+		r = sd_bus_match_signal(h->c.bus, NULL, NULL, path, "org.freedesktop.DBus.Properties", "PropertiesChanged", on_changed, h);
 	if (r >= 0)
 		r = sd_bus_match_signal(h->c.bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
 					"NameOwnerChanged", on_changed, h);

@@ -6,6 +6,9 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <syslog.h>
+#include <systemd/sd-journal.h>
+#include <systemd/sd-login.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -31,6 +34,21 @@ static int check_tunnel_argument(const char *name)
 		       r;
 }
 
+/*
+ * A unit that throws its output away (StandardOutput=null) would throw the reason away, too. The journal may look for us when we
+ * have ended already, so the unit is named: root's word counts there.
+ */
+static void tell_journal(const char *sentence)
+{
+	char *unit = NULL;
+
+	if (getenv("JOURNAL_STREAM") || sd_pid_get_unit(0, &unit) < 0)
+		return;
+	(void)sd_journal_send("MESSAGE=nsvpn: %s", sentence, "PRIORITY=%d", LOG_ERR, "OBJECT_SYSTEMD_UNIT=%s", unit,
+			      NULL); /* no journal, no reader */
+	free(unit);
+}
+
 static int guard(const char *tunnel)
 {
 	char *error = NULL;
@@ -39,6 +57,8 @@ static int guard(const char *tunnel)
 		return GUARD_REFUSED;
 	if (guard_verify(tunnel, &error) == 0)
 		return EXIT_CODE_OK;
+	if (error)
+		tell_journal(error);
 	(void)output_fail_take(EXIT_CODE_FAILED, error, "out of memory");
 	return GUARD_REFUSED;
 }

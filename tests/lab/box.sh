@@ -87,7 +87,7 @@ box_need() {
 # box_up: boots it. Users: alice (1000), bob (1001), carol (1002, group nsvpn). nsvpn is installed in /usr/local, or with
 # BOX_INSTALL=none not at all. BOX_PREPARE names a function that changes the root ($BOX) before it boots.
 box_up() {
-  local upper=$WORK/box-upper i state
+  local upper=$WORK/box-upper u
   mkdir -p $BOX $upper
   mount -t tmpfs -o mode=755 upper $upper && mkdir $upper/u $upper/w || return 1
   mount -t overlay -o lowerdir="$BOX_ROOT",upperdir=$upper/u,workdir=$upper/w overlay $BOX || return 1
@@ -103,9 +103,21 @@ box_up() {
   : >$BOX/etc/machine-id
   rm -f $BOX/etc/systemd/system/timers.target.wants/*
   ${BOX_PREPARE:-:}
-  SYSTEMD_NSPAWN_API_VFS_WRITABLE=network systemd-nspawn --boot --quiet --register=no --keep-unit --directory=$BOX --machine=box --network-namespace-path=/run/netns/host \
+  box_boot
+}
+
+# Boots what box_up has put together. BOX_INIT: a tool of the lab that becomes systemd.
+box_boot() {
+  local i state= init=
+  BOX_PID=
+  if [ -n "${BOX_INIT:-}" ]; then
+    install -D -m 755 "$LABBIN/$BOX_INIT" "$BOX/usr/local/bin/$BOX_INIT" || return 1
+    init="/usr/local/bin/$BOX_INIT /usr/lib/systemd/systemd"
+  fi
+  # shellcheck disable=SC2086
+  SYSTEMD_NSPAWN_API_VFS_WRITABLE=network systemd-nspawn $([ -n "$init" ] || echo --boot) --quiet --register=no --keep-unit --directory=$BOX --machine=box --network-namespace-path=/run/netns/host \
     --bind=/dev/net/tun --console=pipe --capability=all --system-call-filter='@keyring bpf' --resolv-conf=off --timezone=off \
-    --kill-signal=SIGRTMIN+3 >$WORK/box-boot.log 2>&1 </dev/null &
+    --kill-signal=SIGRTMIN+3 $init >$WORK/box-boot.log 2>&1 </dev/null &
   BOX_NSPAWN=$!
   for ((i = 0; i < 600; i++)); do
     BOX_PID=$(pgrep -P $BOX_NSPAWN -x systemd | head -n 1)
@@ -125,6 +137,14 @@ box_up() {
 box_install() {
   make -s -C "$LAB_TOP" BUILD="$BUILD" DESTDIR=$BOX install >$WORK/box-install.log 2>&1 || { diag "make install: $(tail -n 3 $WORK/box-install.log)"; return 1; }
   chroot $BOX sh -c 'systemd-sysusers; getent group nsvpn >/dev/null || groupadd -r nsvpn; usermod -aG nsvpn carol' >>$WORK/box-users.log 2>&1
+}
+
+# The same machine again, on its file system as it is (but for /run). Ends with what runs in it going down in its own order.
+box_reboot() {
+  box systemctl --no-block reboot
+  wait_for 90 sh -c "! kill -0 $BOX_NSPAWN" || return 1
+  wait $BOX_NSPAWN 2>/dev/null
+  box_boot
 }
 
 # Root inside, without a session.

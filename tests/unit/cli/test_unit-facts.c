@@ -73,6 +73,15 @@ Test(unit_facts, a_condition_of_its_own_is_refused_where_systemd_fails_open)
 	objects(&f, DROPIN_JOINS, NULL, "ExecCondition=");
 }
 
+Test(unit_facts, what_runs_after_a_refusal_is_refused_where_systemd_fails_open)
+{
+	struct unit_facts f = plain();
+
+	f.has_stop_post = true;
+	objects(&f, DROPIN_PATH, NULL, NULL);
+	objects(&f, DROPIN_JOINS, NULL, "ExecStopPost=");
+}
+
 Test(unit_facts, a_drop_in_of_ours_is_no_obstacle)
 {
 	struct unit_facts f = plain();

@@ -1,0 +1,295 @@
+#!/bin/bash
+# Services in a tunnel, with real systemd: a unit that sends from its first instruction to its last over boot, crashes,
+# restarts, reexec, isolate and shutdown leaks nothing, for both forms of the drop-in (9, 58), while SSH sessions from outside
+# live on; what `nsvpn unit` refuses and what it leaves behind. The same unit without drop-in is seen: the positive control.
+. "$(dirname "$(readlink -f "$0")")/lab.sh"
+. "$(dirname "$(readlink -f "$0")")/box.sh"
+box_need "${NSVPN_BOX_SUITE:-bookworm}"
+lab_enter "$@"
+lab_up || { diag "the lab could not be built"; exit 1; }
+lab_pki || { diag "no PKI"; exit 1; }
+lab_server b || { diag "no server"; exit 1; }
+ok "boots" box_up
+diag "$(box systemctl --version | head -n 1)"
+ok "root imports" box_import b home
+DROPIN=/etc/systemd/system/sender.service.d/50-nsvpn.conf
+PROBE=/usr/local/bin/probe
+put_probe() { install -m 755 "$LABBIN"/probe $BOX$PROBE; }
+put_probe
+
+unit_file() { # NAME TEXT
+  mkdir -p "$(dirname "$BOX/etc/systemd/system/$1")"
+  printf '%b\n' "$2" >"$BOX/etc/systemd/system/$1"
+}
+active() { [ "$(box systemctl is-active "$1")" = active ]; }
+inactive() { case $(box systemctl is-active "$1") in inactive | failed) ;; *) return 1 ;; esac; }
+main_pid() { box systemctl show -P MainPID "$1"; }
+connected() { [ "$(box nsvpn status home --json | jq -r '.tunnels[0].state')" = connected ]; }
+refuses() { # WHAT CODE REGEX COMMAND...: fails with CODE, says so, and no drop-in of ours is anywhere
+  local what=$1 code=$2 regex=$3 out rc
+  shift 3
+  out=$("$@" 2>&1)
+  rc=$?
+  is "$what: status" "$code" "$rc"
+  like "$what: says why" "$regex" "$out"
+  is "$what: nothing is left" "" "$(find "$BOX/etc/systemd/system" -name '50-nsvpn.conf')"
+}
+
+# Sends in ExecStartPre, ExecStart, ExecStop and ExecStopPost, every kind of packet, with a token.
+send="$PROBE --token NSVPNPROBE-unit --target4 192.0.2.80 --target6 2001:db8:80::80 --server 198.51.100.10:1195 --dns4 203.0.113.53"
+send="$send --kinds udp4,udp6,tcp4,tcp6,conn-udp4,icmp4,v4mapped,bindtodevice,bindsrc,pktinfo,server-udp,server-dev,mcast,dns"
+unit_file sender.service "[Unit]\nDescription=sends\n[Service]\nStandardOutput=null
+ExecStartPre=$send --rate 100 --duration 0.2\nExecStart=$send --rate 200\nExecStop=$send --rate 100 --duration 0.2\n[Install]\nWantedBy=multi-user.target"
+stop_post() { # on|off: only the form by path takes it
+  [ "$1" = off ] || unit_file sender.service.d/10-last.conf "[Service]\nExecStopPost=$send --rate 100 --duration 0.2"
+  [ "$1" = on ] || rm -rf $BOX/etc/systemd/system/sender.service.d/10-last.conf
+  box systemctl daemon-reload
+}
+# Nothing but what is always there, and SSH.
+unit_file quiet.target "[Unit]\nRequires=basic.target ssh.service\nAfter=basic.target ssh.service\nAllowIsolate=yes
+Wants=dbus.service systemd-logind.service"
+box systemctl daemon-reload
+
+# ---- what is refused -----------------------------------------------------------------------------------------------------
+unit_file private.service "[Service]\nExecStart=/bin/sleep infinity\nPrivateNetwork=yes"
+unit_file early.service "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/bin/sleep infinity"
+unit_file web.service "[Service]\nExecStart=/bin/sleep infinity"
+unit_file web.socket "[Socket]\nListenStream=8080"
+unit_file late.service "[Service]\nExecStart=/bin/sleep infinity"
+unit_file late.service.d/90-other.conf "[Service]\nNetworkNamespacePath="
+unit_file careful.service "[Service]\nExecCondition=/bin/true\nExecStart=/bin/sleep infinity"
+mkdir -p $BOX/etc/systemd/user
+printf '[Service]\nExecStart=/bin/true\n' >$BOX/etc/systemd/user/mine.service
+box systemctl daemon-reload
+box systemctl start web.socket
+refuses "not root" 6 'sudo nsvpn unit add sender.*systemctl --user' box_as carol nsvpn unit add sender
+refuses "no such unit" 1 'nobody.service does not exist' box nsvpn unit add nobody
+refuses "no such template" 1 'nobody@.service does not exist' box nsvpn unit add nobody@
+refuses "no such tunnel" 3 'nowhere.* not configured' box nsvpn unit add sender -t nowhere
+refuses "a user's unit" 1 'unit of users.*nsvpn exec -t home' box nsvpn unit add mine
+refuses "a socket" 1 'listens outside' box nsvpn unit add web.socket
+refuses "a timer" 1 'add that service' box nsvpn unit add apt-daily.timer
+refuses "a service with a network socket from outside" 1 'web.socket has opened outside.*8080' box nsvpn unit add web
+refuses "a service that is cut off" 1 'PrivateNetwork=yes' box nsvpn unit add private
+refuses "a service of early boot" 1 'DefaultDependencies=no' box nsvpn unit add early
+refuses "what a tunnel needs" 1 'tunnels need it|DefaultDependencies=no' box nsvpn unit add dbus
+refuses "nsvpn itself" 1 'part of nsvpn' box nsvpn unit add nsvpn@home
+refuses "another file that changes it again" 1 'another file changes NetworkNamespacePath=' box nsvpn unit add late
+refuses "a condition before the guard, where systemd fails open" 1 'ExecCondition=' box nsvpn unit add careful --joins-namespace-of
+stop_post on
+refuses "what runs after the guard, where systemd fails open" 1 'ExecStopPost=' box nsvpn unit add sender --joins-namespace-of
+stop_post off
+rmdir $BOX/etc/systemd/system/sender.service.d
+refuses "no name of a unit" 2 'no name of a unit' box nsvpn unit add ../x
+refuses "not there" 1 'lives in no tunnel' box nsvpn unit remove sender
+is "the folders are as before" "late.service.d" "$(cd $BOX/etc/systemd/system && ls -d -- *.d)"
+like "nothing to list" 'unit add' "$(box nsvpn unit list)"
+
+# ---- positive control ------------------------------------------------------------------------------------------------------
+ok "control: without drop-in it is seen" seen NSVPNPROBE-unit 10 box systemctl start sender
+ok "control: to its last instruction" seen NSVPNPROBE-unit 10 box systemctl stop sender
+
+# ---- add, list, now -------------------------------------------------------------------------------------------------------
+box systemctl start late
+rm -r $BOX/etc/systemd/system/late.service.d
+box systemctl daemon-reload
+like "a running one is told to be restarted" 'outside of the tunnel until it is restarted: systemctl restart late' "$(box nsvpn unit add late 2>&1)"
+like "listed as outside" 'late.service .*still outside' "$(box nsvpn unit list)"
+ok "--now restarts it" box nsvpn unit add late --now
+is "and it is inside" '["late.service","home","path","active","tunnel"]' \
+  "$(box nsvpn unit list --json | jq -c '.units[] | [.unit,.tunnel,.form,.state,.where]')"
+ok "the other form over it" box nsvpn unit add late --joins-namespace-of --now
+is "inside, too" '["late.service","joins","tunnel"]' "$(box nsvpn unit list --json | jq -c '.units[] | [.unit,.form,.where]')"
+ok "back" box nsvpn unit add late --now
+is "names are the tunnel's" "nameserver 192.0.2.53" "$(box nsenter -m -t "$(main_pid late)" grep nameserver /etc/resolv.conf)"
+is "the sockets of name services are covered" "resolv.conf stub-resolv.conf" \
+  "$(box nsenter -m -t "$(main_pid late)" ls /run/systemd/resolve | sort | tr '\n' ' ' | sed 's/ $//')"
+box sh -c 'rm /etc/resolv.conf; echo "nameserver 203.0.113.53" >/etc/resolv.new; mv /etc/resolv.new /etc/resolv.conf'
+ok "and stay so when the machine replaces its file" \
+  wait_for 5 sh -c "nsenter -t $BOX_PID -a nsenter -m -t $(main_pid late) grep -q 192.0.2.53 /etc/resolv.conf"
+box ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
+like "remove: says what runs" 'until it is restarted' "$(box nsvpn unit remove late)"
+ok "remove: nothing is left" test ! -e $BOX/etc/systemd/system/late.service.d
+box systemctl restart late
+is "and it is outside" "$(box readlink /proc/1/ns/net)" "$(box readlink "/proc/$(main_pid late)/ns/net")"
+box systemctl stop late
+unit_file many@.service "[Service]\nExecStart=/bin/sleep infinity"
+box systemctl daemon-reload
+ok "a template" box nsvpn unit add many@
+box systemctl start many@one
+is "its instances are inside" "$(box sh -c 'stat -Lc %i /run/netns/home')" "$(box stat -Lc %i "/proc/$(main_pid many@one)/ns/net")"
+ok "a template leaves" box nsvpn unit remove many@ --now
+is "and its instances" "$(box readlink /proc/1/ns/net)" "$(box readlink "/proc/$(main_pid many@one)/ns/net")"
+box systemctl stop many@one
+box systemctl stop nsvpn@home
+ok "the tunnel's unit is stopped: nothing is left" wait_for 10 sh -c "! nsenter -t $BOX_PID -a sh -c 'ip -o link; nft list tables; ls /run/netns' | grep -E 'nv-|nsvpn|home'"
+
+# ---- guard -----------------------------------------------------------------------------------------------------------------
+guarded() { # FORM: the drop-in alone, without what makes sure that the tunnel is up
+  box nsvpn unit add sender ${1:+--joins-namespace-of} >/dev/null
+  sed -i '/^BindsTo=/d; /^After=/d' $BOX$DROPIN
+  box systemctl daemon-reload
+}
+held_back() { # WHAT: by the guard, which makes the unit fail
+  is "$1: the unit fails" failed "$(box systemctl start sender 2>/dev/null; box systemctl is-active sender)"
+  box systemctl reset-failed sender 2>/dev/null
+}
+not_started() { # WHAT: by systemd, which calls it skipped or failed
+  box systemctl start sender 2>/dev/null
+  ok "$1: it is not started" inactive sender
+  box systemctl reset-failed sender 2>/dev/null
+}
+judge_start guard "${VPN_FLOW4}1195" "$ISP_DNS"
+guarded ""
+not_started "no tunnel, path"
+guarded joins
+not_started "no tunnel, joins"
+box nsvpn up home >/dev/null
+held_back "joins, the tunnel's unit is not active: another namespace"
+like "and the journal says why" 'nsvpn@home.service was not active' "$(box_log -u sender | tail -n 20)"
+sed -i '/^PrivateNetwork=/d; /^JoinsNamespaceOf=/d' $BOX$DROPIN
+box systemctl daemon-reload
+held_back "the machine's own network"
+like "and the journal says so" "machine's own network" "$(box_log -u sender | tail -n 20)"
+box nsvpn down home >/dev/null
+box nsvpn unit remove sender >/dev/null
+box nsvpn unit add sender >/dev/null
+box sh -c 'mkdir -p /run/systemd/system/nsvpn@home.service.d; printf "[Service]\nExecStart=\nExecStart=/bin/false\n" >/run/systemd/system/nsvpn@home.service.d/x.conf; systemctl daemon-reload'
+box systemctl start sender 2>/dev/null
+ok "the anchor fails: it is not started" inactive sender
+box sh -c 'rm -r /run/systemd/system/nsvpn@home.service.d; systemctl daemon-reload; systemctl reset-failed'
+box systemctl start nsvpn@home
+box sh -c 'kill -STOP $(systemctl show -P MainPID nsvpnd); nsenter --net=/run/netns/home nft delete table inet nsvpn'
+held_back "a namespace without lock"
+like "and the journal says that" 'is not locked' "$(box_log -u sender | tail -n 20)"
+ok "nor does the tunnel's unit stay" wait_for 20 inactive nsvpn@home
+box sh -c 'kill -CONT $(systemctl show -P MainPID nsvpnd)'
+box systemctl reset-failed
+ok "and the tunnel goes down" wait_for 20 inactive nsvpn-netns@home
+ok "the judge saw nothing of all that" judge_stop guard
+
+# ---- a life, once per form and uplink ----------------------------------------------------------------------------------------
+inside() { # is the sender in the tunnel?
+  local p
+  p=$(main_pid sender)
+  [ "${p:-0}" != 0 ] && [ "$(box stat -Lc %i "/proc/$p/ns/net")" = "$(box stat -Lc %i /run/netns/home)" ]
+}
+sending() { active sender && inside && connected; }
+# Sessions of a real sshd: from the internet over IPv6, from the neighbour over IPv4. Each prints the time, five times a second.
+SSH_FLOWS="tcp:[2001:db8:77::2]:22 tcp:192.168.77.2:22"
+session() { # NAMESPACE ADDRESS NAME
+  spawn "$1" chroot $BOX ssh -q -i /root/.ssh/id -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null carol@"$2" \
+    'while sleep 0.2; do date +%s; done' >"$WORK/ssh-$3" 2>"$WORK/ssh-$3.err" </dev/null
+}
+sessions_start() {
+  box_ssh carol true || return 1
+  session inet 2001:db8:77::2 6
+  SSH6=$!
+  session lan 192.168.77.2 4
+  SSH4=$!
+  wait_for 10 test -s $WORK/ssh-6 && wait_for 10 test -s $WORK/ssh-4
+}
+lived_on() { # NAME PID: it is still there, and never paused for 5 seconds
+  diag "ssh-$1: $(wc -l <"$WORK/ssh-$1") ticks, the last $(($(date +%s) - $(tail -n 1 "$WORK/ssh-$1"))) s ago"
+  kill -0 "$2" || { cat "$WORK/ssh-$1.err"; return 1; }
+  awk 'NR > 1 && $1 - last > 5 { print "silent for", $1 - last; bad = 1 } { last = $1 } END { exit bad || NR < 20 }' "$WORK/ssh-$1"
+}
+life() { # FORM UPLINK
+  local f=$1 n=$1/$2 i p
+  box sh -c "printf '[Tunnel]\nUplink=$2\n' >/etc/nsvpn/tunnels/home/settings.conf; chmod 600 /etc/nsvpn/tunnels/home/settings.conf; systemctl reload nsvpnd 2>/dev/null"
+  # shellcheck disable=SC2086
+  judge_start "$f" "${VPN_FLOW4}1195" "$ISP_DNS" $SSH_FLOWS
+  stop_post off
+  ok "$n: added" box nsvpn unit add sender $([ "$f" = joins ] && echo --joins-namespace-of)
+  stop_post $([ "$f" = path ] && echo on || echo off)
+  box systemctl enable --quiet sender
+  ok "$n: cold boot" box_reboot
+  ok "$n: it sends inside" wait_for 30 sending
+  ok "$n: SSH from outside" sessions_start
+  p=$(main_pid sender)
+  for ((i = 0; i < 8; i++)); do
+    box sh -c 'pkill -KILL -x nsvpn-engine'
+    sleep 0.3
+  done
+  ok "$n: engine killed again and again: the same process goes on inside" wait_for 60 sending
+  is "$n: the same process" "$p" "$(main_pid sender)"
+  box systemctl daemon-reload
+  box systemctl daemon-reexec
+  box systemctl restart nsvpnd
+  box sh -c 'kill -KILL $(systemctl show -P MainPID nsvpnd)'
+  ok "$n: daemon-reload, daemon-reexec, the helper restarted and killed" wait_for 30 sending
+  is "$n: still the same process" "$p" "$(main_pid sender)"
+  box systemctl restart dbus 2>/dev/null
+  ok "$n: the bus restarted" wait_for 30 sending
+  is "$n: still it" "$p" "$(main_pid sender)"
+  ok "$n: systemctl restart nsvpn@home" box systemctl restart nsvpn@home
+  ok "$n: it is started again" wait_for 30 sending
+  ok "$n: systemctl restart nsvpn-netns@home" box systemctl restart nsvpn-netns@home
+  ok "$n: it is started again, too" wait_for 30 sending
+  box sh -c 'kill -KILL $(systemctl show -P MainPID nsvpn@home)'
+  ok "$n: the process of nsvpn@home killed: it is stopped, or in a tunnel" wait_for 30 sh -c "nsenter -t $BOX_PID -a systemctl is-active nsvpn@home"
+  box systemctl start sender
+  ok "$n: and can be started" wait_for 30 sending
+  ok "$n: nsvpn down" box nsvpn down home
+  ok "$n: stops it" wait_for 15 inactive sender
+  ok "$n: and the units of the tunnel" wait_for 15 inactive nsvpn-netns@home
+  box systemctl start sender
+  ok "$n: its start brings the tunnel up" wait_for 30 sending
+  box systemctl isolate quiet.target 2>/dev/null
+  ok "$n: isolate: stopped" wait_for 30 inactive sender
+  ok "$n: isolate: and back" box systemctl isolate multi-user.target
+  ok "$n: it sends again" wait_for 30 sending
+  ok "$n: the SSH session over IPv6 lived through all of it" lived_on 6 $SSH6
+  ok "$n: and that over IPv4" lived_on 4 $SSH4
+  kill $SSH6 $SSH4 2>/dev/null
+  ok "$n: the judge saw nothing but the engine's packets" judge_stop "$f"
+}
+life path veth
+life joins socket
+is "the tunnel's own address from inside" 198.51.100.10 "$(box nsenter --net=/run/netns/home curl -4 -s -m 5 http://192.0.2.80/)"
+is "the machine's from outside" 203.0.113.1 "$(box curl -4 -s -m 5 http://192.0.2.80/)"
+
+# ---- Autostart=, Ready= ------------------------------------------------------------------------------------------------------
+box nsvpn unit remove sender --now >/dev/null
+box systemctl disable --now --quiet sender
+box sh -c "printf '[Tunnel]\nAutostart=yes\nReady=locked\n' >/etc/nsvpn/tunnels/home/settings.conf; chmod 600 /etc/nsvpn/tunnels/home/settings.conf"
+server_stop b
+ok "Autostart=yes: boot" box_reboot
+ok "Autostart=yes: the tunnel's unit is active, Ready=locked: without a connection" active nsvpn@home
+like "and says so" 'locked, connecting' "$(box systemctl show -P StatusText nsvpn@home)"
+lab_server_start b
+ok "it connects when the server is there" wait_for 60 connected
+box sh -c "sed -i /Ready/d /etc/nsvpn/tunnels/home/settings.conf"
+box systemctl stop nsvpn@home
+ok "stopped: all is gone" wait_for 15 sh -c "! nsenter -t $BOX_PID -a sh -c 'ip -o link; nft list tables; ls /run/netns' | grep -E 'nv-|nsvpn|home'"
+
+# ---- shutdown ------------------------------------------------------------------------------------------------------------------
+judge_start off "${VPN_FLOW4}1195" "$ISP_DNS"
+stop_post on
+box nsvpn unit add sender >/dev/null
+box systemctl start sender
+ok "it sends before the shutdown" wait_for 30 sending
+box_down
+ok "shutdown: nothing leaves, to its last instruction" judge_stop off
+
+# ---- a machine that may not make network namespaces ------------------------------------------------------------------------------
+BOX_INIT=nonetns
+ok "a container that may not make network namespaces boots" box_up
+ok "root imports there" box_import b home
+put_probe
+unit_file sender.service "[Service]\nStandardOutput=null\nExecStart=$send --rate 100"
+unit_file nsvpn-netns@.service "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true"
+unit_file nsvpn@.service "[Service]\nExecStart=/bin/sleep infinity"
+box systemctl daemon-reload
+box sh -c 'mkdir -p /run/nsvpn/home; cp /etc/resolv.conf /etc/nsswitch.conf /run/nsvpn/home'
+ok "joins: added" box nsvpn unit add sender --joins-namespace-of
+judge_start eperm "${VPN_FLOW4}1195" "$ISP_DNS" # the server has not noticed yet
+is "joins: systemd would start it outside, the guard does not" failed "$(box systemctl start sender 2>/dev/null; box systemctl is-active sender)"
+like "systemd said that it goes on without" 'proceeding without|ignoring' "$(box_log -u sender)"
+ok "nothing was sent" judge_stop eperm
+sed -i '/^ExecCondition=/d' $BOX$DROPIN
+box systemctl daemon-reload
+ok "control: without the guard it is seen" seen NSVPNPROBE-unit 10 box systemctl restart sender || box systemctl status sender | sed 's/^/# /'
+box systemctl kill -s KILL sender
+box_down
+tap_done
