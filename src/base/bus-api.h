@@ -45,7 +45,10 @@
 #define BUS_ERROR_AUTH_FAILED "org.nsvpn1.Error.AuthenticationFailed"    /* exit 4 */
 #define BUS_ERROR_DENIED "org.nsvpn1.Error.PermissionDenied"             /* exit 6 */
 #define BUS_ERROR_TIMED_OUT "org.nsvpn1.Error.TimedOut"                  /* exit 7 */
-#define BUS_ERROR_NEED_CREDENTIALS "org.nsvpn1.Error.CredentialsNeeded"  /* ask, then call again */
+/* Ask, then call again: for user name and password, for the pass phrase of the private key, for all three. */
+#define BUS_ERROR_NEED_CREDENTIALS "org.nsvpn1.Error.CredentialsNeeded"
+#define BUS_ERROR_NEED_PASSPHRASE "org.nsvpn1.Error.PassphraseNeeded"
+#define BUS_ERROR_NEED_BOTH "org.nsvpn1.Error.CredentialsAndPassphraseNeeded"
 
 enum exit_code {
 	EXIT_CODE_OK = 0,

@@ -118,39 +118,63 @@ static int ask_line(const char *name, const char *what, bool echo, struct secret
 	return EXIT_CODE_OK;
 }
 
-/* user LF password LF. */
-static int join(const void *user, size_t user_len, const void *password, size_t password_len, struct secret **ret)
+struct piece {
+	const void *p;
+	size_t len;
+};
+
+/* Each piece and a LF. */
+static int join(const struct piece *pieces, size_t n, struct secret **ret)
 {
 	struct secret *s;
+	size_t len = 0;
 	uint8_t *p;
-	int r = secret_new(&s, user_len + password_len + 2);
+	int r;
 
+	for (size_t i = 0; i < n; i++)
+		len += pieces[i].len + 1;
+	r = secret_new(&s, len);
 	if (r < 0)
 		return r;
 	p = secret_data(s);
-	memcpy(p, user, user_len);
-	p[user_len] = '\n';
-	memcpy(p + user_len + 1, password, password_len);
-	p[user_len + 1 + password_len] = '\n';
+	for (size_t i = 0; i < n; i++) {
+		if (pieces[i].len)
+			memcpy(p, pieces[i].p, pieces[i].len);
+		p += pieces[i].len;
+		*p++ = '\n';
+	}
 	*ret = s;
 	return 0;
 }
 
-int ask_terminal(const char *name, const char *user, struct secret **ret)
+static struct piece piece_of(const struct secret *s)
 {
-	_cleanup_(secret_freep) struct secret *u = NULL, *p = NULL;
+	return (struct piece){ s ? secret_bytes(s) : NULL, secret_len(s) };
+}
+
+static int ask_login(const char *name, const char *known, struct secret **ret_user, struct secret **ret_password)
+{
 	int r;
 
-	if (user)
-		r = secret_new_copy(&u, user, strlen(user)) < 0 ? output_oom() : EXIT_CODE_OK;
+	if (known)
+		r = secret_new_copy(ret_user, known, strlen(known)) < 0 ? output_oom() : EXIT_CODE_OK;
 	else
-		r = ask_line(name, "user name", true, &u);
+		r = ask_line(name, "user name", true, ret_user);
+	return r == EXIT_CODE_OK ? ask_line(name, "password", false, ret_password) : r;
+}
+
+int ask_terminal(const char *name, const struct ask_wants *wants, struct secret **ret)
+{
+	_cleanup_(secret_freep) struct secret *user = NULL, *password = NULL, *phrase = NULL;
+	int r = EXIT_CODE_OK;
+
+	if (wants->login)
+		r = ask_login(name, wants->user, &user, &password);
+	if (r == EXIT_CODE_OK && wants->phrase)
+		r = ask_line(name, "pass phrase of the private key", false, &phrase);
 	if (r != EXIT_CODE_OK)
 		return r;
-	r = ask_line(name, "password", false, &p);
-	if (r != EXIT_CODE_OK)
-		return r;
-	if (join(secret_bytes(u), secret_len(u), secret_bytes(p), secret_len(p), ret) < 0)
+	if (join((struct piece[]){ piece_of(user), piece_of(password), piece_of(phrase) }, wants->phrase ? 3 : 2, ret) < 0)
 		return output_oom();
 	return EXIT_CODE_OK;
 }
@@ -166,15 +190,28 @@ static size_t line_len(const char *p, size_t left)
 
 static int split_file(const char *text, size_t len, const char *path, struct secret **ret)
 {
-	const char *second = memchr(text, '\n', len);
-	size_t user_len = line_len(text, len), password_len;
+	struct piece lines[3] = { { NULL, 0 } }, phrase;
+	size_t n = 0, at = 0;
 
-	if (!second || !user_len || ++second == text + len)
-		return output_fail(EXIT_CODE_FAILED, "%s: two lines are wanted, the user name and the password", path);
-	password_len = line_len(second, len - (size_t)(second - text));
 	if (memchr(text, '\0', len))
 		return output_fail(EXIT_CODE_FAILED, "%s: user name and password must be text, there is a NUL byte in it", path);
-	if (join(text, user_len, second, password_len, ret) < 0)
+	while (n < ARRAY_SIZE(lines) && at < len) {
+		const char *end = memchr(text + at, '\n', len - at);
+
+		lines[n++] = (struct piece){ text + at, line_len(text + at, len - at) };
+		at = end ? (size_t)(end + 1 - text) : len;
+	}
+	if (n == 0 || !lines[0].len || (n > 1 && !lines[1].len))
+		return output_fail(EXIT_CODE_FAILED,
+				   "%s: two lines are wanted, the user name and the password (and the pass phrase of the private key, if it has one, as third line, or alone)",
+				   path);
+	if (n == 1) {
+		phrase = lines[0];
+		lines[2] = phrase;
+		lines[0] = lines[1] = (struct piece){ NULL, 0 };
+		n = 3;
+	}
+	if (join(lines, n == 3 && lines[2].len ? 3 : 2, ret) < 0)
 		return output_oom();
 	return EXIT_CODE_OK;
 }

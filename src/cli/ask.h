@@ -1,4 +1,7 @@
-/* User name and password, as "user LF password LF" (what the helper takes): from a file or from the person there. */
+/*
+ * User name, password and the pass phrase of a private key, as the helper takes them ("user LF password LF phrase LF", the
+ * first two empty where only the phrase is wanted, the third left out where it is not): from a file or from the person there.
+ */
 #pragma once
 
 #include "base/secret.h"
@@ -6,11 +9,16 @@
 /* True when somebody can be asked: standard input is a terminal and the process has one. */
 bool ask_is_possible(void);
 
-/*
- * Asks for user name (shown) and password (not shown) of tunnel `name`. `user` (may be NULL): known, only the password is
- * asked. An exit code; 130 after Ctrl-C, the terminal as it was. *ret owned by the caller.
- */
-int ask_terminal(const char *name, const char *user, struct secret **ret);
+struct ask_wants {
+	bool login, phrase;
+	const char *user; /* of the login, when it is known; else NULL */
+};
 
-/* The first two lines of a file, "-" is standard input. An exit code. */
+/*
+ * Asks for user name (shown), password and pass phrase (not shown) of tunnel `name`, as far as they are wanted. An exit
+ * code; 130 after Ctrl-C, the terminal as it was. *ret owned by the caller.
+ */
+int ask_terminal(const char *name, const struct ask_wants *wants, struct secret **ret);
+
+/* A file, "-" is standard input: one line is the pass phrase, two the login, three both. An exit code. */
 int ask_file(const char *path, struct secret **ret);

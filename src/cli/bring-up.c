@@ -34,6 +34,7 @@ struct attempt {
 	bool show;     /* progress lines */
 	char *shown;   /* the last of them */
 	struct secret *credentials;
+	struct ask_wants wants; /* as far as it is known; wants.user is not kept */
 };
 
 /* ---- progress ---- */
@@ -50,7 +51,8 @@ static bool is_auth_refused(const struct attempt *a)
 {
 	const char *name = a->view.last_error_name;
 
-	return name && (str_eq(name, BUS_ERROR_AUTH_FAILED) || str_eq(name, BUS_ERROR_NEED_CREDENTIALS));
+	return name && (str_eq(name, BUS_ERROR_AUTH_FAILED) || str_eq(name, BUS_ERROR_NEED_CREDENTIALS) ||
+			str_eq(name, BUS_ERROR_NEED_PASSPHRASE) || str_eq(name, BUS_ERROR_NEED_BOTH));
 }
 
 static void show_progress(struct attempt *a)
@@ -114,8 +116,12 @@ static int subscribe(struct attempt *a, sd_bus_slot **ret)
 static int fail_nobody_to_ask(const struct attempt *a)
 {
 	return output_fail(EXIT_CODE_FAILED,
-			   "tunnel %s needs a user name and password and there is no terminal to ask at; put them into a "
-			   "file as two lines and give --credentials FILE (or - for standard input)",
+			   a->wants.phrase ?
+				   "tunnel %s needs the pass phrase of its private key and there is no terminal to ask at; put it "
+				   "into a file, behind user name and password where it wants these, too, one line each, and give "
+				   "--credentials FILE (or - for standard input)" :
+				   "tunnel %s needs a user name and password and there is no terminal to ask at; put them into a "
+				   "file as two lines and give --credentials FILE (or - for standard input)",
 			   a->b->name);
 }
 
@@ -126,6 +132,7 @@ static int fail_nobody_to_ask(const struct attempt *a)
 static int prepare_credentials(struct attempt *a)
 {
 	_cleanup_(profile_freep) struct profile *p = NULL;
+	struct ask_wants wants;
 	char *error = NULL;
 	int r;
 
@@ -140,14 +147,20 @@ static int prepare_credentials(struct attempt *a)
 	if (r < 0)
 		return output_fail_take(r == -EACCES ? EXIT_CODE_DENIED : EXIT_CODE_FAILED, error, strerror(-r));
 	free(error);
-	if (p->protocol != PROTOCOL_OPENVPN || !p->ovpn.auth_user_pass)
+	if (p->protocol != PROTOCOL_OPENVPN)
 		return EXIT_CODE_OK;
-	a->retry_interactive = p->ovpn.auth_retry == AUTH_RETRY_INTERACT;
-	if (p->ovpn.username && p->ovpn.password)
+	wants = (struct ask_wants){
+		.login = p->ovpn.auth_user_pass && !(p->ovpn.username && p->ovpn.password),
+		.phrase = p->ovpn.key_password_asked,
+		.user = p->ovpn.username ? secret_string(p->ovpn.username) : NULL,
+	};
+	a->wants = (struct ask_wants){ .login = p->ovpn.auth_user_pass, .phrase = wants.phrase };
+	a->retry_interactive = p->ovpn.auth_user_pass && p->ovpn.auth_retry == AUTH_RETRY_INTERACT;
+	if (!wants.login && !wants.phrase)
 		return EXIT_CODE_OK;
 	if (!a->can_ask)
 		return fail_nobody_to_ask(a);
-	return ask_terminal(a->b->name, p->ovpn.username ? secret_string(p->ovpn.username) : NULL, &a->credentials);
+	return ask_terminal(a->b->name, &wants, &a->credentials);
 }
 
 /* ---- calling ---- */
@@ -194,6 +207,19 @@ static int fail_timeout(const struct attempt *a)
 			   a->b->name, (unsigned long long)(a->b->timeout / USEC_PER_SEC), why, a->b->name, a->b->name);
 }
 
+/* Does the helper want something of a person, and what? */
+static bool learn_wants(struct attempt *a, const sd_bus_error *e)
+{
+	bool both = sd_bus_error_has_name(e, BUS_ERROR_NEED_BOTH);
+	bool login = both || sd_bus_error_has_name(e, BUS_ERROR_NEED_CREDENTIALS);
+	bool phrase = both || sd_bus_error_has_name(e, BUS_ERROR_NEED_PASSPHRASE);
+
+	if (!login && !phrase)
+		return false;
+	a->wants = (struct ask_wants){ .login = login, .phrase = phrase };
+	return true;
+}
+
 /* Sends Up and waits until the helper has answered. An exit code; *ret_need: it asks for credentials. */
 static int call_up(struct attempt *a, bool *ret_need)
 {
@@ -210,9 +236,9 @@ static int call_up(struct attempt *a, bool *ret_need)
 		code = EXIT_INTERRUPTED;
 	else if (r == -ETIME)
 		code = fail_timeout(a);
-	else if (r < 0 && a->can_ask && sd_bus_error_has_name(&e, BUS_ERROR_NEED_CREDENTIALS))
+	else if (r < 0 && learn_wants(a, &e) && a->can_ask)
 		*ret_need = true;
-	else if (r < 0 && sd_bus_error_has_name(&e, BUS_ERROR_NEED_CREDENTIALS))
+	else if (r < 0 && learn_wants(a, &e))
 		code = fail_nobody_to_ask(a);
 	else if (r < 0)
 		code = client_fail(&e, r);
@@ -299,7 +325,7 @@ static int ask_again(struct attempt *a)
 
 	a->credentials = secret_free(a->credentials);
 	client_release(a->c);
-	r = ask_terminal(a->b->name, NULL, &a->credentials);
+	r = ask_terminal(a->b->name, &a->wants, &a->credentials);
 	client_catch(a->c);
 	a->deadline = clock_boottime() + a->b->timeout;
 	return r;

@@ -12,11 +12,13 @@ static void print_asks(const struct import *i, const char *name)
 {
 	_cleanup_(freep) char *shown = i->missing ? str_escape(i->missing, strlen(i->missing), 80) : NULL;
 
-	if (!i->asks)
+	if (!i->asks && !i->asks_phrase)
 		return;
 	if (shown)
 		printf("  the password file %s that it names is not there\n", shown);
-	printf("  `nsvpn up%s %s` will ask for user name and password, or takes them from --credentials FILE\n", rootless_word(), name);
+	printf("  `nsvpn up%s %s` will ask for %s%s%s, or takes them from --credentials FILE\n", rootless_word(), name,
+	       i->asks ? "user name and password" : "", i->asks && i->asks_phrase ? " and " : "",
+	       i->asks_phrase ? "the pass phrase of the private key" : "");
 }
 
 static int print_import(const struct cli *cli, const struct import *i, const char *name)
@@ -29,7 +31,7 @@ static int print_import(const struct cli *cli, const struct import *i, const cha
 		json_pair(&j, "name", name);
 		json_pair(&j, "file", i->source);
 		json_key(&j, "asks_credentials");
-		json_bool(&j, i->asks);
+		json_bool(&j, i->asks || i->asks_phrase);
 		report_json(&i->notes, &j);
 		return json_end_envelope(&j);
 	}

@@ -232,6 +232,7 @@ static int judge(struct import *i, const char *text, size_t len, struct loader *
 	if (r < 0)
 		return fail_profile(i, r, error);
 	i->asks = p->ovpn.auth_user_pass && !(p->ovpn.username && p->ovpn.password);
+	i->asks_phrase = p->ovpn.key_password_asked;
 	if (i->asks && !p->ovpn.username)
 		i->missing = TAKE_PTR(p->ovpn.auth_file);
 	return collect_files(i, text, len, l);

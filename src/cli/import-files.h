@@ -10,6 +10,7 @@ struct import {
 	char **files;          /* flat names that are stored beside it; strv */
 	struct secret **contents; /* NULL: not there, see `missing` */
 	bool asks;             /* user name or password will be asked for */
+	bool asks_phrase;      /* ... or the pass phrase of its key */
 	char *missing;         /* the password file that it names and that is not there, or NULL */
 	struct notes notes;
 };

@@ -50,15 +50,17 @@ static ssize_t read_available(int fd, char *buf, size_t cap)
 	return (ssize_t)len;
 }
 
-/* One line of *p as a string in place; NULL when there is none or it is empty or holds a NUL. */
+/* One line of *p as a string in place, perhaps empty; NULL when there is none or it holds a NUL. */
 static char *take_line(char **p, size_t *left)
 {
 	char *line = *p, *end = memchr(line, '\n', *left);
 	size_t len = end ? (size_t)(end - line) : *left, used = end ? len + 1 : len;
 
+	if (used == 0)
+		return NULL;
 	if (len > 0 && line[len - 1] == '\r')
 		len--;
-	if (len == 0 || memchr(line, 0, len))
+	if (memchr(line, 0, len))
 		return NULL;
 	line[len] = '\0'; /* the buffer has a byte to spare */
 	*p += used;
@@ -66,45 +68,67 @@ static char *take_line(char **p, size_t *left)
 	return line;
 }
 
-static int make_memfd(char *buf, size_t len)
+/* AUTH_PAIR_*; or -EINVAL. */
+static int parts_of(const char *user, const char *password, const char *phrase)
 {
-	_cleanup_(secret_freep) struct secret *pair = NULL;
-	char *p = buf, *user, *password;
-	size_t n_user, n_password;
-	int r;
+	int parts = phrase && *phrase ? AUTH_PAIR_PHRASE : 0;
 
-	user = take_line(&p, &len);
-	password = user ? take_line(&p, &len) : NULL;
-	if (!password || len > 0)
+	if (*user && *password)
+		return parts | AUTH_PAIR_LOGIN;
+	return !*user && !*password && parts ? parts : -EINVAL;
+}
+
+/* AUTH_PAIR_* with *ret_fd; or -EINVAL. */
+static int make_memfd(char *buf, size_t len, int *ret_fd)
+{
+	_cleanup_(secret_freep) struct secret *all = NULL;
+	const char *lines[3] = { NULL };
+	size_t total = 0, at = 0;
+	int parts, r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines) && len > 0; i++) {
+		lines[i] = take_line(&buf, &len);
+		if (!lines[i])
+			return -EINVAL;
+		total += strlen(lines[i]) + 1;
+	}
+	if (!lines[1] || len > 0)
 		return -EINVAL;
-	n_user = strlen(user) + 1;
-	n_password = strlen(password) + 1;
-	r = secret_new(&pair, n_user + n_password);
+	parts = parts_of(lines[0], lines[1], lines[2]);
+	if (parts < 0)
+		return parts;
+	r = secret_new(&all, total);
 	if (r < 0)
 		return r;
-	memcpy(secret_data(pair), user, n_user);
-	memcpy(secret_data(pair) + n_user, password, n_password);
-	return memfd_sealed("nsvpn-credentials", secret_bytes(pair), secret_len(pair));
+	for (size_t i = 0; i < ARRAY_SIZE(lines) && lines[i]; i++) {
+		memcpy(secret_data(all) + at, lines[i], strlen(lines[i]) + 1);
+		at += strlen(lines[i]) + 1;
+	}
+	r = memfd_sealed("nsvpn-credentials", secret_bytes(all), secret_len(all));
+	if (r < 0)
+		return r;
+	*ret_fd = r;
+	return parts;
 }
 
 int auth_pair_read(int fd, int *ret_fd, char **ret_error)
 {
 	char buf[AUTH_PAIR_MAX + 2];
+	int r, made = -EBADF;
 	ssize_t n;
-	int r;
 
 	if (!is_acceptable(fd)) {
 		*ret_error = str_format("credentials must come through a pipe or a memfd");
 		return -EINVAL;
 	}
 	n = read_available(fd, buf, AUTH_PAIR_MAX + 1);
-	r = n < 0 ? (int)n : n > AUTH_PAIR_MAX ? -EINVAL : make_memfd(buf, (size_t)n);
+	r = n < 0 ? (int)n : n > AUTH_PAIR_MAX ? -EINVAL : make_memfd(buf, (size_t)n, &made);
 	secret_wipe(buf, sizeof(buf));
 	if (r < 0) {
-		*ret_error = str_format("credentials must be a user name and a password, one line each, of at most %d bytes together",
+		*ret_error = str_format("credentials must be a user name and a password, and the pass phrase of the key where it has one, one line each, of at most %d bytes together",
 					AUTH_PAIR_MAX);
 		return r;
 	}
-	*ret_fd = r;
-	return 0;
+	*ret_fd = made;
+	return r;
 }

@@ -246,6 +246,7 @@ static int method_up(struct bus_context *c, sd_bus_message *m, sd_bus_error *err
 		if (r < 0)
 			return sd_bus_error_set(error, BUS_ERROR_USAGE, why ? why : "the credentials cannot be read");
 		up.auth_fd = auth_fd;
+		up.auth_parts = r;
 	}
 	tunnel_up(t, &up, done_up, sd_bus_message_ref(m));
 	return 1;

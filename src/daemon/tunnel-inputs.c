@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/places.h"
 #include "base/str.h"
+#include "daemon/auth-pair.h"
 
 #define STORED_PROFILE_MAX (4U << 20)
 
@@ -32,6 +33,22 @@ static void forget_secrets(struct profile *p)
 enum uplink tunnel_wanted_uplink(const struct profile *p)
 {
 	return place_is_rootless() ? UPLINK_SOCKET : p->settings.uplink;
+}
+
+/* What the profile wants from a person and the caller has not given, in words and as an error that says what to ask for. */
+static bool lacks_credentials(const struct tunnel *t, const struct profile *p, const struct up_options *options,
+			      const char **ret_error_name, char **ret_error)
+{
+	const struct ovpn_options *o = &p->ovpn;
+	int given = options->auth_fd < 0 ? 0 : options->auth_parts;
+	bool login = o->auth_user_pass && (!o->username || !o->password), phrase = o->key_password_asked;
+
+	if ((!login || given & AUTH_PAIR_LOGIN) && (!phrase || given & AUTH_PAIR_PHRASE))
+		return false;
+	*ret_error_name = !phrase ? BUS_ERROR_NEED_CREDENTIALS : login ? BUS_ERROR_NEED_BOTH : BUS_ERROR_NEED_PASSPHRASE;
+	*ret_error = str_format("tunnel %s needs %s%s%s; run `nsvpn up %s`", t->name, login ? "a user name and a password" : "",
+				login && phrase ? " and " : "", phrase ? "the pass phrase of its private key" : "", t->name);
+	return true;
 }
 
 int tunnel_load_inputs(struct tunnel *t, const struct up_options *options, const char **ret_error_name, char **ret_error)
@@ -71,11 +88,8 @@ int tunnel_load_inputs(struct tunnel *t, const struct up_options *options, const
 					uplink_to_string(t->uplink), t->name);
 		return -EBUSY;
 	}
-	if (p->ovpn.auth_user_pass && (!p->ovpn.username || !p->ovpn.password) && options->auth_fd < 0) {
-		*ret_error_name = BUS_ERROR_NEED_CREDENTIALS;
-		*ret_error = str_format("tunnel %s needs a user name and a password; run `nsvpn up %s`", t->name, t->name);
+	if (lacks_credentials(t, p, options, ret_error_name, ret_error))
 		return -ENOKEY;
-	}
 	profile_fd = memfd_sealed("nsvpn-profile", secret_bytes(text), secret_len(text));
 	if (profile_fd < 0)
 		return profile_fd;

@@ -23,8 +23,10 @@ void tunnel_recover_up(struct tunnel *t, enum uplink uplink)
 	}
 	t->uplink = uplink;
 	tunnel_recover_locked(t, error ? error : "its configuration cannot be read");
-	if (t->last_error && str_eq(error_name, BUS_ERROR_NEED_CREDENTIALS)) {
-		t->last_error_name = BUS_ERROR_NEED_CREDENTIALS;
+	/* The names are constants: somebody has to be asked, and `nsvpn up` will know for what. */
+	if (t->last_error && (str_eq(error_name, BUS_ERROR_NEED_CREDENTIALS) || str_eq(error_name, BUS_ERROR_NEED_PASSPHRASE) ||
+			      str_eq(error_name, BUS_ERROR_NEED_BOTH))) {
+		t->last_error_name = error_name;
 		tunnel_changed(t, "LastErrorName", NULL);
 	}
 	free(error);

@@ -26,7 +26,8 @@
 typedef void (*tunnel_reply_fn)(void *userdata, struct tunnel *t, const char *error_name, const char *error);
 
 struct up_options {
-	int auth_fd; /* memfd "user NUL password NUL", or -EBADF */
+	int auth_fd;    /* memfd as of auth_pair_read(), or -EBADF */
+	int auth_parts; /* AUTH_PAIR_*: what is in it */
 	bool uplink_set;
 	enum uplink uplink;
 };

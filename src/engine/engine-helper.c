@@ -21,28 +21,43 @@
 
 /* ---- credentials ---------------------------------------------------------------------------------------------------- */
 
-/* "user NUL password NUL" */
+/* The next string of text, or NULL when there is none. */
+static const char *next_string(const char **text, size_t *left)
+{
+	const char *s = *text, *end = *left ? memchr(s, '\0', *left) : NULL;
+
+	if (!end)
+		return NULL;
+	*left -= (size_t)(end + 1 - s);
+	*text = end + 1;
+	return s;
+}
+
+/* "user NUL password NUL", and "phrase NUL" if there is one; an empty user name: there is nothing but the phrase. */
 static int take_credentials(struct engine *e, const char *text, size_t len)
 {
-	_cleanup_(secret_freep) struct secret *username = NULL, *password = NULL;
-	const char *second = memchr(text, '\0', len);
-	size_t left;
-	int r;
+	_cleanup_(secret_freep) struct secret *username = NULL, *password = NULL, *phrase = NULL;
+	const char *first = next_string(&text, &len), *second = next_string(&text, &len), *third = next_string(&text, &len);
+	struct ovpn_options *o = &e->profile->ovpn;
+	int r = 0;
 
 	if (!second)
 		return -EBADMSG;
-	left = len - (size_t)(++second - text);
-	if (left == 0 || !memchr(second, '\0', left))
-		return -EBADMSG;
-	r = secret_new_copy(&username, text, strlen(text));
-	if (r >= 0)
-		r = secret_new_copy(&password, second, strlen(second));
+	if (*first) {
+		r = secret_new_copy(&username, first, strlen(first));
+		if (r >= 0)
+			r = secret_new_copy(&password, second, strlen(second));
+	}
+	if (r >= 0 && third && *third)
+		r = secret_new_copy(&phrase, third, strlen(third));
 	if (r < 0)
 		return r;
 	engine_forget_credentials(e);
 	e->username = TAKE_PTR(username);
 	e->password = TAKE_PTR(password);
-	return 0;
+	if (phrase && o->key_password_asked)
+		o->key_password = (secret_free(o->key_password), TAKE_PTR(phrase));
+	return engine_needs_credentials(e) ? -ENODATA : 0;
 }
 
 /* A memfd is read from its beginning, wherever its writer left the offset. */
@@ -56,6 +71,7 @@ static int read_memfd(int fd, size_t max, char **ret, size_t *ret_len)
 static void on_auth(void *userdata, bool ok, int fd)
 {
 	struct engine *e = userdata;
+	const struct ovpn_options *o = &e->profile->ovpn;
 	char *text = NULL;
 	size_t len = 0;
 	int r = -ENODATA;
@@ -71,7 +87,9 @@ static void on_auth(void *userdata, bool ok, int fd)
 		free(text);
 	}
 	if (r < 0) {
-		engine_give_up(e, FAIL_AUTH, "the server wants a user name and a password, and none were given");
+		engine_give_up(e, FAIL_AUTH, o->key_password_asked && !o->key_password ?
+					       "the private key is encrypted, and its pass phrase was not given" :
+					       "the server wants a user name and a password, and none were given");
 		return;
 	}
 	engine_begin_try(e);

@@ -82,6 +82,8 @@ void engine_drop_session(struct engine *e);
 /* Tells the helper that nothing that is tried again can help, and ends. */
 void engine_give_up(struct engine *e, enum fail_class fail, const char *text);
 void engine_forget_credentials(struct engine *e);
+/* User name and password, or the pass phrase of the key, have to come from the helper first. */
+bool engine_needs_credentials(const struct engine *e);
 /* It is the helper's turn from now on. */
 void engine_ask(struct engine *e, enum phase phase);
 /* What the helper has been asked for, in words; NULL: nothing. */

@@ -288,17 +288,19 @@ void engine_on_socket_error(struct engine *e, int error, usec_t now)
 
 /* ---- a try ---------------------------------------------------------------------------------------------------------- */
 
-static bool needs_credentials(const struct engine *e)
+bool engine_needs_credentials(const struct engine *e)
 {
 	const struct ovpn_options *o = &e->profile->ovpn;
 
+	if (o->key_password_asked && !o->key_password)
+		return true;
 	return o->auth_user_pass && !e->username && !(o->username && o->password);
 }
 
 void engine_begin_try(struct engine *e)
 {
-	if (needs_credentials(e)) {
-		ask_credentials(e, false, "user name and password for the server");
+	if (engine_needs_credentials(e)) {
+		ask_credentials(e, false, "credentials for the server or the private key");
 		return;
 	}
 	engine_ask(e, PHASE_SOCKET);

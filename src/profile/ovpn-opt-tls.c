@@ -138,11 +138,10 @@ int ovpn_opt_askpass(struct ovpn_parser *p, const struct ovpn_item *it)
 	size_t len;
 	int r;
 
-	if (it->kind == OVPN_ITEM_OPTION && (it->n_words < 2 || str_eq(it->words[1], "stdin")))
-		return ovpn_refuse(p,
-				   "asking for the key's password is not supported yet; name a file that holds it, "
-				   "or remove the password (openssl pkey) and line %u",
-				   it->line);
+	if (it->kind == OVPN_ITEM_OPTION && (it->n_words < 2 || str_eq(it->words[1], "stdin"))) {
+		p->o->key_password_asked = true;
+		return ovpn_note(p, FATE_HONOURED, "the pass phrase of the private key is asked for");
+	}
 	r = ovpn_load(p, it, &text);
 	if (r <= 0)
 		return r;
@@ -198,4 +197,19 @@ int ovpn_opt_tls_cert_profile(struct ovpn_parser *p, const struct ovpn_item *it)
 	free(p->o->tls_cert_profile);
 	p->o->tls_cert_profile = copy;
 	return 0;
+}
+
+/* An encrypted key whose pass phrase the file does not bring along: somebody will be asked, whatever the file says. */
+int ovpn_finish_key(struct ovpn_parser *p)
+{
+	struct ovpn_options *o = p->o;
+
+	if (o->key_password) {
+		o->key_password_asked = false;
+		return 0;
+	}
+	if (o->key_password_asked || !o->key || !contains(o->key, "ENCRYPTED"))
+		return 0;
+	o->key_password_asked = true;
+	return ovpn_note_at(p, 0, FATE_HONOURED, "key", "the private key is encrypted: its pass phrase is asked for");
 }

@@ -525,7 +525,7 @@ static void parser_done(struct ovpn_parser *p)
 
 static int parse(struct ovpn_parser *p, const char *text, size_t len)
 {
-	int (*const finish[])(struct ovpn_parser *) = { ovpn_finish_remotes, ovpn_finish_verify, ovpn_finish_data,
+	int (*const finish[])(struct ovpn_parser *) = { ovpn_finish_remotes, ovpn_finish_key, ovpn_finish_verify, ovpn_finish_data,
 							ovpn_finish_net };
 	int r;
 

@@ -160,6 +160,7 @@ int ovpn_opt_crl_verify(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_askpass(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_tls_version(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_tls_cert_profile(struct ovpn_parser *p, const struct ovpn_item *it);
+int ovpn_finish_key(struct ovpn_parser *p);
 
 /* ovpn-opt-verify.c */
 int ovpn_opt_remote_cert_tls(struct ovpn_parser *p, const struct ovpn_item *it);

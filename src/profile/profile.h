@@ -53,6 +53,7 @@ struct ovpn_options {
 	struct secret *ca, *cert, *key, *extra_certs; /* PEM text */
 	struct secret *pkcs12;                        /* DER */
 	struct secret *key_password;
+	bool key_password_asked;                      /* somebody has to be asked for it; then key_password is NULL */
 	char *crl;                                    /* PEM text */
 	char *tls_cipher, *tls_ciphersuites, *tls_groups, *tls_cert_profile;
 	int tls_version_min, tls_version_max; /* TLS1_2_VERSION style numbers 0x0303; 0: default */

@@ -52,8 +52,8 @@ client() {
   {
     printf 'client\ndev tun\nnobind\nremote %s.example.net %s %s\nremote-cert-tls server\n' \
       "${client_host:-vpn4}" "$port" "${client_proto:-udp}"
-    [[ " $* " == *"<ca>"* || " $* " == *peer-fingerprint* ]] || inline ca $PKI/ca.crt
-    [[ " $* " == *"<cert>"* || " $* " == *pkcs12* ]] || { inline cert $PKI/client.crt; inline key $PKI/client.key; }
+    [[ "$*" == *"<ca>"* || "$*" == *peer-fingerprint* ]] || inline ca $PKI/ca.crt
+    [[ "$*" == *"<cert>"* || "$*" == *pkcs12* ]] || { inline cert $PKI/client.crt; inline key $PKI/client.key; }
     printf '%s\n' "$@"
   } >$WORK/interop.ovpn
 }
@@ -88,7 +88,8 @@ row() {
   local what=$1 json
   [ -s $WORK/server.pid ] || { ok "$what: server" false; return; }
   lab_import interop home || { ok "$what: import" false; server_end; return; }
-  ok "$what: up" nsvpn up home --timeout 30
+  # shellcheck disable=SC2086
+  ok "$what: up" nsvpn up home --timeout 30 ${with:-}
   json=$(nsvpn status home --json)
   [ -z "${cipher:-}" ] || is "$what: cipher" "$cipher" "$(jq -r '.tunnels[0].cipher' <<<"$json")"
   is "$what: IPv4" 198.51.100.10 "$(inside curl -4 -s -m 5 http://web.example.net/)"
@@ -272,6 +273,26 @@ if wanted pkcs12; then
     "tls-ciphersuites TLS_CHACHA20_POLY1305_SHA256"
   sed -i '/^<ca>/,/^<.ca>/d' $WORK/interop.ovpn
   row "certificates, PKCS#12 under a pass phrase"
+fi
+if wanted askpass; then
+  openssl pkcs8 -topk8 -in $PKI/client.key -out $PKI/client.enc -passout "pass:a pass phrase"
+  printf 'a pass phrase\n' >$WORK/phrase
+  printf 'another\n' >$WORK/wrong
+  server "tls-crypt $PKI/ta.key"
+  client "$(inline tls-crypt $PKI/ta.key)" "explicit-exit-notify 1" "askpass" "<cert>" "$(sed -n '/BEGIN/,/END/p' $PKI/client.crt)" \
+    "</cert>" "$(inline key $PKI/client.enc)"
+  lab_import interop home
+  like "askpass: without it the sentence says what to do" 'pass phrase of its private key.*--credentials' "$(nsvpn up home 2>&1 </dev/null)"
+  like "askpass: a wrong one is said to be wrong" 'does not open with the password given' \
+    "$(nsvpn up home --timeout 20 --credentials $WORK/wrong 2>&1)"
+  nsvpn down home >/dev/null 2>&1
+  # Somebody at a terminal types it when the question is there; it must not be shown.
+  typed=$({ sleep 2; echo "a pass phrase"; sleep 8; } | in_ns host script -qec "$NSVPN up home --timeout 20" /dev/null 2>&1)
+  like "askpass: it is asked for at the terminal" 'pass phrase of the private key for tunnel home: ' "$typed"
+  is "askpass: and not shown" "" "$(grep 'a pass phrase' <<<"$typed")"
+  is "askpass: the tunnel is connected" connected "$(nsvpn status home --json | jq -r '.tunnels[0].state')"
+  nsvpn down home >/dev/null 2>&1
+  with="--credentials $WORK/phrase" row "certificates, an encrypted key"
 fi
 if wanted old-tls; then
   server "tls-crypt $PKI/ta.key" "tls-version-max 1.2"

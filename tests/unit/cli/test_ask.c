@@ -19,7 +19,7 @@ static int ask(const char *content, struct secret **ret)
 Test(ask, two_lines_become_the_helpers_form)
 {
 	static const char *const files[] = { "alice\nopen sesame\n", "alice\nopen sesame", "alice\r\nopen sesame\r\n",
-					     "alice\nopen sesame\nand more\n" };
+					     "alice\nopen sesame\n\nand more\n" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		_cleanup_(secret_freep) struct secret *s = NULL;
@@ -30,9 +30,29 @@ Test(ask, two_lines_become_the_helpers_form)
 	}
 }
 
+Test(ask, a_pass_phrase_stands_third_or_alone)
+{
+	static const struct {
+		const char *file, *want;
+	} rows[] = {
+		{ "alice\nopen sesame\nthe key's\n", "alice\nopen sesame\nthe key's\n" },
+		{ "alice\nopen sesame\nthe key's\nand more\n", "alice\nopen sesame\nthe key's\n" },
+		{ "the key's", "\n\nthe key's\n" },
+		{ "the key's\r\n", "\n\nthe key's\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_(secret_freep) struct secret *s = NULL;
+
+		cr_assert_eq(ask(rows[i].file, &s), EXIT_CODE_OK);
+		cr_expect_str_eq(secret_string(s), rows[i].want);
+		folder_remove();
+	}
+}
+
 Test(ask, other_files_are_refused, .init = cr_redirect_stderr)
 {
-	static const char *const files[] = { "", "alice", "alice\n", "\nsecret\n" };
+	static const char *const files[] = { "", "\n", "\nsecret\n", "alice\n\n", "\n\nphrase\n" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		_cleanup_(secret_freep) struct secret *s = NULL;

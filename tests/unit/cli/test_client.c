@@ -18,6 +18,7 @@ Test(client, error_names_have_exit_codes)
 		{ BUS_ERROR_FAILED, 1 },	 { BUS_ERROR_USAGE, 2 },  { BUS_ERROR_NOT_CONFIGURED, 3 },
 		{ BUS_ERROR_NOT_UP, 3 },	 { BUS_ERROR_AUTH_FAILED, 4 }, { BUS_ERROR_DENIED, 6 },
 		{ BUS_ERROR_TIMED_OUT, 7 },	 { BUS_ERROR_NEED_CREDENTIALS, 1 },
+		{ BUS_ERROR_NEED_PASSPHRASE, 1 }, { BUS_ERROR_NEED_BOTH, 1 },
 		{ SD_BUS_ERROR_ACCESS_DENIED, 6 }, { "org.example.Other", 1 }, { NULL, 1 }, { "", 1 },
 	};
 

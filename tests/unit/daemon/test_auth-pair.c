@@ -37,12 +37,37 @@ Test(auth_pair, accepts_the_usual_line_ends)
 	}
 }
 
+Test(auth_pair, a_pass_phrase_comes_third)
+{
+	static const struct {
+		const char *in, *out;
+		size_t len;
+		int parts;
+	} rows[] = {
+		{ "alice\nsecret\nopen sesame\n", "alice\0secret\0open sesame", 25, AUTH_PAIR_LOGIN | AUTH_PAIR_PHRASE },
+		{ "alice\nsecret\r\nx", "alice\0secret\0x", 15, AUTH_PAIR_LOGIN | AUTH_PAIR_PHRASE },
+		{ "\n\nopen sesame\n", "\0\0open sesame", 14, AUTH_PAIR_PHRASE },
+		{ "alice\nsecret\n\n", "alice\0secret\0", 14, AUTH_PAIR_LOGIN },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_(closep) int in = memfd_sealed("test", rows[i].in, strlen(rows[i].in)), fd = -EBADF;
+		_cleanup_(freep) char *error = NULL;
+		char out[64];
+
+		cr_assert_eq(auth_pair_read(in, &fd, &error), rows[i].parts, "row %zu: %s", i, error);
+		cr_assert_eq(pread(fd, out, sizeof(out), 0), (ssize_t)rows[i].len, "row %zu", i);
+		cr_assert_eq(memcmp(out, rows[i].out, rows[i].len), 0, "row %zu", i);
+	}
+}
+
 Test(auth_pair, refuses_everything_else)
 {
 	static const struct {
 		const char *text;
 		size_t len;
-	} bad[] = { { "", 0 }, { "alice", 5 }, { "alice\n", 6 }, { "\nsecret\n", 8 }, { "a\nb\nc\n", 6 },
+	} bad[] = { { "", 0 }, { "alice", 5 }, { "alice\n", 6 }, { "\nsecret\n", 8 }, { "a\nb\nc\nd\n", 8 }, { "\n\n\n", 3 },
+		    { "\n\n", 2 }, { "a\n\nc\n", 5 }, { "\nb\nc\n", 5 },
 		    { "a\0b\nc\n", 6 }, { "a\nb\0\n", 5 }, { "a\n\n", 3 } };
 	char out[8192];
 	size_t len;
@@ -69,7 +94,7 @@ Test(auth_pair, reads_a_pipe_and_waits_for_nobody)
 
 	cr_assert_eq(pipe2(p, O_CLOEXEC), 0);
 	cr_assert_eq(write(p[1], "u\np\n", 4), 4);
-	cr_assert_eq(auth_pair_read(p[0], &fd, &error), 0, "%s", error);
+	cr_assert_eq(auth_pair_read(p[0], &fd, &error), AUTH_PAIR_LOGIN, "%s", error);
 	fd_close(fd);
 	cr_assert_eq(write(p[1], "u\n", 2), 2); /* and never more: the writer stays */
 	cr_assert_lt(auth_pair_read(p[0], &fd, &error), 0);

@@ -9,6 +9,8 @@
 #include "base/bus-api.h"
 #include "base/clock.h"
 #include "base/process.h"
+#include "daemon/auth-pair.h"
+#include "daemon/tunnel-inputs.h"
 #include "world.h"
 
 TestSuite(tunnel, .fini = world_end, .timeout = 30);
@@ -336,6 +338,38 @@ static int play_auth(int sock, unsigned n _unused_)
 	return 0;
 }
 
+Test(tunnel, says_what_has_to_be_asked_for)
+{
+	static const struct {
+		const char *lines;
+		int parts; /* given */
+		const char *error, *part;
+	} rows[] = {
+		{ "askpass\n", 0, BUS_ERROR_NEED_PASSPHRASE, "the pass phrase of its private key" },
+		{ "askpass\n", AUTH_PAIR_LOGIN, BUS_ERROR_NEED_PASSPHRASE, "pass phrase" },
+		{ "askpass\nauth-user-pass\n", 0, BUS_ERROR_NEED_BOTH, "a user name and a password and the pass phrase" },
+		{ "askpass\nauth-user-pass\n", AUTH_PAIR_LOGIN, BUS_ERROR_NEED_BOTH, "pass phrase" },
+		{ "askpass\nauth-user-pass\n", AUTH_PAIR_PHRASE, BUS_ERROR_NEED_BOTH, "pass phrase" },
+		{ "auth-user-pass\n", AUTH_PAIR_PHRASE, BUS_ERROR_NEED_CREDENTIALS, "a user name and a password;" },
+	};
+	_cleanup_(freep) char *text = NULL;
+
+	world_begin(play_auth);
+	text = world_read("etc/tunnels/home/tunnel.ovpn");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_(freep) char *with = str_format("%s%s", rows[i].lines, text), *error = NULL;
+		_cleanup_(closep) int fd = rows[i].parts ? memfd_sealed("test", "x", 1) : -EBADF;
+		struct up_options o = { .auth_fd = fd, .auth_parts = rows[i].parts };
+		const char *name = NULL;
+
+		world_write("etc/tunnels/home/tunnel.ovpn", with);
+		cr_assert_lt(tunnel_load_inputs(home(), &o, &name, &error), 0, "row %zu", i);
+		cr_expect_str_eq(name, rows[i].error, "row %zu", i);
+		cr_expect(error && strstr(error, rows[i].part), "row %zu: %s", i, error);
+	}
+	cr_assert_str_empty(net.calls);
+}
+
 Test(tunnel, credentials_are_asked_for_before_anything_is_touched)
 {
 	_cleanup_(freep) char *text = NULL, *with = NULL;
@@ -353,6 +387,7 @@ Test(tunnel, credentials_are_asked_for_before_anything_is_touched)
 
 	memset(&r, 0, sizeof(r));
 	o.auth_fd = memfd_sealed("test", "alice\0secret", 12);
+	o.auth_parts = AUTH_PAIR_LOGIN;
 	tunnel_up(home(), &o, on_reply, &r);
 	fd_close(o.auth_fd);
 	cr_assert(r.done);

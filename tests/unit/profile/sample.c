@@ -115,6 +115,7 @@ static bool options_equal(const struct ovpn_options *a, const struct ovpn_option
 	SAME_VALUE(remote_cert_tls_server);
 	SAME_VALUE(name_check);
 	SAME_VALUE(wrap);
+	SAME_VALUE(key_password_asked);
 	SAME_VALUE(key_direction);
 	SAME_VALUE(hand_window);
 	SAME_VALUE(tls_timeout);

@@ -299,7 +299,6 @@ static const struct bad bads[] = {
 	{ "<pkcs12>\nAAAA\n</pkcs12>\n", { "PKCS#12" } },
 	{ "crl-verify dir dir\n", { "folder" } },
 	{ "capath /etc/ssl\n", { "<ca>" } },
-	{ "askpass\n", { "not supported yet" } },
 	{ "auth-user-pass \"\"\n", { "the file name is empty", "to be asked" } },
 	{ "auth-user-pass a username-only\n", { "not supported yet" } },
 	{ "<auth-user-pass>\n\nx\n</auth-user-pass>\n", { "user name, is empty" } },
@@ -444,6 +443,8 @@ static const struct {
 	{ "remote-cert-eku \"TLS Web Server Authentication\"", FATE_HONOURED },
 	{ "remote-cert-ku a0 88", FATE_HONOURED },
 	{ "remote-cert-ku", FATE_HONOURED },
+	{ "askpass", FATE_HONOURED },
+	{ "askpass stdin", FATE_HONOURED },
 	{ "remote-cert-eku 1.3.6.1.4.1.311.10.3.4", FATE_HONOURED },
 	{ "peer-fingerprint " FP32, FATE_HONOURED },
 	{ "verify-hash " FP20, FATE_HONOURED },
@@ -693,6 +694,32 @@ Test(profile_ovpn, fingerprints_are_a_way_to_know_the_server)
 	cr_assert_eq(d.p->ovpn.remote_ku[0], 0xa0);
 	cr_assert_str_eq(d.p->ovpn.remote_eku, "serverAuth");
 	parsed_done(&d);
+}
+
+Test(profile_ovpn, knows_whether_a_pass_phrase_must_be_asked_for)
+{
+#define ENCRYPTED_BLOCK "<key>\n-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n</key>\n"
+#define OLD_BLOCK "<key>\n-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIB\n-----END RSA PRIVATE KEY-----\n</key>\n"
+#define PLAIN_BLOCK "<key>\n" SAMPLE_PRIVATE "</key>\n"
+	static const struct sample_file files[] = { { "phrase", "open sesame\n", 0 }, { 0 } };
+	static const struct {
+		const char *lines;
+		bool asked;
+	} rows[] = {
+		{ ENCRYPTED_BLOCK, true }, { OLD_BLOCK, true }, { PLAIN_BLOCK, false }, { PLAIN_BLOCK "askpass\n", true },
+		{ ENCRYPTED_BLOCK "askpass phrase\n", false }, { "askpass\naskpass phrase\n" OLD_BLOCK, false },
+		{ "<askpass>\nx\n</askpass>\n" OLD_BLOCK, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_(freep) char *text = str_format("client\nremote a\n" CA_BLOCK "%s", rows[i].lines);
+		struct parsed d = sample_parse(text, strlen(text), files);
+
+		cr_assert_eq(d.r, 0, "%s", d.error);
+		cr_expect_eq(d.p->ovpn.key_password_asked, rows[i].asked, "row %zu", i);
+		cr_expect_eq(d.p->ovpn.key_password != NULL, !rows[i].asked && i != 2, "row %zu", i);
+		parsed_done(&d);
+	}
 }
 
 Test(profile_ovpn, cbc_is_not_offered_without_a_digest)
