@@ -181,7 +181,7 @@ FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BINS  := $(patsubst %,$(B)/fuzz/fuzz_%,$(FUZZ_NAMES))
 FUZZ_TIME  ?= 60
 FUZZ_SRCS  := $(foreach f,base crypto profile ipc proto,$(call srcs,$(f))) $(patsubst %,src/engine/%.c,gso mss checksum) \
-              $(patsubst %,src/cli/%.c,desktop-entry desktop-exec) src/launch/request.c
+              $(patsubst %,src/cli/%.c,desktop-entry desktop-exec) $(patsubst %,src/launch/%.c,request order)
 FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -DNSVPN_SANITIZE -DNSVPN_FUZZ
 FUZZ_OBJS  := $(patsubst src/%.c,$(B)/fuzz/%.o,$(FUZZ_SRCS))
 
@@ -191,8 +191,17 @@ $(B)/fuzz/%.o: src/%.c
 	$(Q)clang $(ALL_CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -DNSVPN_SANITIZE -DNSVPN_FUZZ -MMD -MP -c -o $@ $<
 $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_OBJS)
 	$(call say,FUZZ,$@)
-	$(Q)clang $(ALL_CPPFLAGS) -Itests -std=gnu17 $(FUZZ_FLAGS) -o $@ $< $(FUZZ_OBJS) $(LIBS_crypto) $(LIBS_lzo)
+	$(Q)clang $(ALL_CPPFLAGS) -Itests -std=gnu17 $(FUZZ_FLAGS) -o $@ $< $(FUZZ_OBJS) $(FUZZ_EXTRA) $(LIBS_crypto) $(LIBS_lzo)
 -include $(FUZZ_OBJS:.o=.d)
+
+# Pieces of the helper for two targets only, which play the rest of it.
+FUZZ_OBJS_bus      := $(patsubst %,$(B)/fuzz/daemon/%.o,manager-bus exec auth-pair)
+FUZZ_OBJS_handover := $(B)/fuzz/daemon/handover.o $(B)/fuzz/net/journal.o
+$(B)/fuzz/fuzz_bus: $(FUZZ_OBJS_bus)
+$(B)/fuzz/fuzz_bus: FUZZ_EXTRA := $(FUZZ_OBJS_bus) $(LIBS_systemd)
+$(B)/fuzz/fuzz_handover: $(FUZZ_OBJS_handover)
+$(B)/fuzz/fuzz_handover: FUZZ_EXTRA := $(FUZZ_OBJS_handover) $(LIBS_systemd)
+-include $(FUZZ_OBJS_bus:.o=.d) $(FUZZ_OBJS_handover:.o=.d)
 
 fuzz-bins: $(FUZZ_BINS)
 fuzz: fuzz-bins

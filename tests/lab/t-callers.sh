@@ -28,7 +28,7 @@ call() { # METHOD: arguments of buscall
 # Whatever a call could have changed: kernel objects, files, processes, programs started, the helper's state.
 footprint() {
   box sh -c "ip -br link; ip netns; nft -s list ruleset; find /run/nsvpn /var/lib/nsvpn /etc/nsvpn ! -name '*.log*' -type f -exec md5sum {} + | sort
-    pgrep -x nsvpn-engine; pgrep -x nsvpn-launch; systemctl list-units --all --plain --no-legend 'nsvpn-exec-*' 'run-*'; ls $MARK; nsvpn list" 2>&1
+    pgrep -x nsvpn-engine; pgrep -x nsvpn-launch; systemctl list-units --all --plain --no-legend 'nsvpn-exec-*'; ls $MARK; nsvpn list" 2>&1
 }
 refused() { # WHAT REGEX COMMAND...
   local what=$1 regex=$2 before out rc
