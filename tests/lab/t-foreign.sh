@@ -89,8 +89,8 @@ probes_start dockertwo
 ok "Docker: a flush of its tables under the tunnel" box sh -c 'iptables -F; iptables -P FORWARD ACCEPT; iptables -X; iptables -t nat -F'
 ok "Docker: works" wait_for 10 works
 probes_stop dockertwo
-host nft delete table ip filter
-host nft delete table ip nat
+box nft delete table ip filter
+box nft delete table ip nat
 
 # ---- the older tables ----
 ok "down" box nsvpn down home
@@ -125,7 +125,7 @@ ok "ufw: disabled" box ufw --force disable
 ok "ufw: works without" wait_for 10 works
 probes_stop ufwtwo
 box sh -c 'iptables -F; iptables -X; ip6tables -F; ip6tables -X; iptables -P FORWARD ACCEPT; ip6tables -P FORWARD ACCEPT' 2>/dev/null
-for t in 'ip filter' 'ip6 filter'; do host nft delete table $t 2>/dev/null; done
+for t in 'ip filter' 'ip6 filter'; do box nft delete table $t 2>/dev/null; done
 
 # ---- firewalld ----
 use firewalld
@@ -137,7 +137,7 @@ box pkill -KILL -x nsvpn-engine
 ok "firewalld: a new connection is not: status names it" wait_for 15 says 'table inet firewalld'
 ok "firewalld: down" box sh -c 'nsvpn down home --kill || true'
 probes_stop firewalld
-up_says "firewalld" 'of chain filter_FWD_public in table inet firewalld; set Uplink=socket .*firewall-cmd --permanent --zone=trusted --add-interface=nv-home && firewall-cmd --reload'
+up_says "firewalld" 'of chain filter_F[A-Z]+_[a-zA-Z]+ in table inet firewalld; set Uplink=socket .*firewall-cmd --permanent --zone=trusted --add-interface=nv-home && firewall-cmd --reload'
 exception_works "firewalld"
 probes_start firewalldtwo
 for i in 1 2 3; do

@@ -9,44 +9,41 @@
 #include <linux/netfilter_ipv6/ip6_tables.h>
 #include <string.h>
 
-struct table4 {
-	struct ipt_entry first;
-	struct xt_standard_target first_target;
-	struct ipt_entry entry;
-	struct xt_standard_target target;
-};
+/* Two entries with a standard target each; the policy is the second. */
+#define ENTRY (sizeof(struct ipt_entry) + sizeof(struct xt_standard_target))
+#define POLICY ENTRY
 
-static struct table4 table(int verdict)
+static void table(uint8_t buf[2 * ENTRY], int verdict, uint16_t target_offset)
 {
-	struct table4 t;
+	struct xt_standard_target target = { .verdict = verdict };
 
-	memset(&t, 0, sizeof(t));
-	t.entry.target_offset = sizeof(t.entry);
-	t.entry.next_offset = sizeof(t.entry) + sizeof(t.target);
-	t.target.verdict = verdict;
-	return t;
+	memset(buf, 0, 2 * ENTRY);
+	memcpy(buf + POLICY + offsetof(struct ipt_entry, target_offset), &target_offset, sizeof(target_offset));
+	memcpy(buf + POLICY + sizeof(struct ipt_entry), &target, sizeof(target));
 }
 
 Test(legacy_tables, read_the_verdict_of_the_policy)
 {
-	struct table4 t = table(-NF_DROP - 1);
+	uint8_t buf[2 * ENTRY];
 
-	cr_assert_eq(legacy_policy_drops(AF_INET, &t, sizeof(t), offsetof(struct table4, entry)), 1);
-	t = table(-NF_ACCEPT - 1);
-	cr_assert_eq(legacy_policy_drops(AF_INET, &t, sizeof(t), offsetof(struct table4, entry)), 0);
+	table(buf, -NF_DROP - 1, sizeof(struct ipt_entry));
+	cr_assert_eq(legacy_policy_drops(AF_INET, buf, sizeof(buf), POLICY), 1);
+	table(buf, -NF_ACCEPT - 1, sizeof(struct ipt_entry));
+	cr_assert_eq(legacy_policy_drops(AF_INET, buf, sizeof(buf), POLICY), 0);
 }
 
 Test(legacy_tables, refuse_offsets_outside)
 {
-	struct table4 t = table(-NF_DROP - 1);
+	uint8_t buf[2 * ENTRY];
 
-	cr_assert_eq(legacy_policy_drops(AF_INET, &t, sizeof(t), sizeof(t)), -EBADMSG);
-	cr_assert_eq(legacy_policy_drops(AF_INET, &t, sizeof(t), (size_t)-1), -EBADMSG);
-	cr_assert_eq(legacy_policy_drops(AF_INET, &t, sizeof(t) - 1, offsetof(struct table4, entry)), -EBADMSG);
-	t.entry.target_offset = 65535;
-	cr_assert_eq(legacy_policy_drops(AF_INET, &t, sizeof(t), offsetof(struct table4, entry)), -EBADMSG);
-	t.entry.target_offset = 0;
-	cr_assert_eq(legacy_policy_drops(AF_INET, &t, sizeof(t), offsetof(struct table4, entry)), -EBADMSG);
+	table(buf, -NF_DROP - 1, sizeof(struct ipt_entry));
+	cr_assert_eq(legacy_policy_drops(AF_INET, buf, sizeof(buf), sizeof(buf)), -EBADMSG);
+	cr_assert_eq(legacy_policy_drops(AF_INET, buf, sizeof(buf), (size_t)-1), -EBADMSG);
+	cr_assert_eq(legacy_policy_drops(AF_INET, buf, sizeof(buf) - 1, POLICY), -EBADMSG);
+	table(buf, -NF_DROP - 1, 65535);
+	cr_assert_eq(legacy_policy_drops(AF_INET, buf, sizeof(buf), POLICY), -EBADMSG);
+	table(buf, -NF_DROP - 1, 0);
+	cr_assert_eq(legacy_policy_drops(AF_INET, buf, sizeof(buf), POLICY), -EBADMSG);
 }
 
 /* In a namespace where nobody uses them: asking makes no table. */
