@@ -237,8 +237,13 @@ int ovpn_opt_redirect_gateway(struct ovpn_parser *p, const struct ovpn_item *it)
 int ovpn_opt_redirect_private(struct ovpn_parser *p, const struct ovpn_item *it)
 {
 	unsigned flags;
+	int r;
 
-	return redirect_flags(p, it, &flags);
+	r = redirect_flags(p, it, &flags);
+	if (r < 0)
+		return r;
+	p->o->redirect |= REDIRECT_PRIVATE;
+	return 0;
 }
 
 /* ---- names ---- */

@@ -42,6 +42,7 @@ enum framing { FRAMING_NONE, FRAMING_LZO, FRAMING_SWAP, FRAMING_STUB_V2 };
 #define REDIRECT_GATEWAY (1u << 0)
 #define REDIRECT_IPV6 (1u << 1)
 #define REDIRECT_NOT_IPV4 (1u << 2)
+#define REDIRECT_PRIVATE (1u << 3) /* redirect-private of the file: not knowing of a default route is meant */
 
 struct pull_filter {
 	enum { PULL_FILTER_ACCEPT, PULL_FILTER_IGNORE, PULL_FILTER_REJECT } action;

@@ -245,7 +245,7 @@ unsigned ovpn_push_finish_routes(const struct ovpn_push *p, struct settings *s)
 	all.whole |= p->routes.whole;
 	routes_restore_halves(&all);
 
-	beyond = (redirect & REDIRECT_GATEWAY) || p->redirect_private || all.whole;
+	beyond = (redirect & (REDIRECT_GATEWAY | REDIRECT_PRIVATE)) || p->redirect_private || all.whole;
 	for (unsigned i = 0; i < all.n; i++)
 		beyond |= !is_own_subnet(s, &all.v[i]);
 

@@ -1,308 +1,42 @@
 /* The option table: order, completeness, the form of its rows. */
+#include <fcntl.h>
+
+#include "base/fd.h"
 #include "profile/profile-ovpn.h"
 #include "sample.h"
 
-/* The options of the openvpn 2.6 manual and of its --help, and the old names seen in providers' files. */
-static const char *const manual[] = {
-	"allow-compression",
-	"allow-nonadmin",
-	"allow-pull-fqdn",
-	"allow-recursive-routing",
-	"askpass",
-	"auth",
-	"auth-gen-token",
-	"auth-gen-token-secret",
-	"auth-nocache",
-	"auth-retry",
-	"auth-token",
-	"auth-token-user",
-	"auth-user-pass",
-	"auth-user-pass-optional",
-	"auth-user-pass-verify",
-	"bcast-buffers",
-	"bind",
-	"bind-dev",
-	"block-ipv6",
-	"block-outside-dns",
-	"ca",
-	"capath",
-	"ccd-exclusive",
-	"cd",
-	"cert",
-	"chroot",
-	"cipher",
-	"client",
-	"client-cert-not-required",
-	"client-config-dir",
-	"client-connect",
-	"client-crresponse",
-	"client-disconnect",
-	"client-nat",
-	"client-to-client",
-	"comp-lzo",
-	"comp-noadapt",
-	"compat-mode",
-	"compress",
-	"config",
-	"connect-freq",
-	"connect-freq-initial",
-	"connect-retry",
-	"connect-retry-max",
-	"connect-timeout",
-	"crl-verify",
-	"cryptoapicert",
-	"daemon",
-	"data-ciphers",
-	"data-ciphers-fallback",
-	"dev",
-	"dev-node",
-	"dev-type",
-	"dh",
-	"dhcp-option",
-	"dhcp-release",
-	"dhcp-renew",
-	"disable",
-	"disable-dco",
-	"disable-occ",
-	"dns",
-	"down",
-	"down-pre",
-	"duplicate-cn",
-	"ecdh-curve",
-	"echo",
-	"engine",
-	"errors-to-stderr",
-	"explicit-exit-notify",
-	"extra-certs",
-	"fast-io",
-	"float",
-	"force-tls-key-material-export",
-	"fragment",
-	"genkey",
+/* Names that no manual of today has: older versions, providers' files, --help. */
+static const char *const old_names[] = {
+	"auto-proxy",
 	"gremlin",
-	"group",
-	"hand-window",
-	"hash-size",
-	"help",
-	"http-proxy",
-	"http-proxy-option",
-	"http-proxy-user-pass",
-	"ifconfig",
-	"ifconfig-ipv6",
-	"ifconfig-ipv6-pool",
-	"ifconfig-ipv6-push",
-	"ifconfig-noexec",
-	"ifconfig-nowarn",
-	"ifconfig-pool",
-	"ifconfig-pool-linear",
-	"ifconfig-pool-persist",
-	"ifconfig-push",
-	"ignore-unknown-option",
-	"inactive",
-	"ip-win32",
-	"ipchange",
-	"iproute",
-	"iroute",
-	"iroute-ipv6",
-	"keepalive",
-	"key",
-	"key-direction",
-	"key-method",
-	"keying-material-exporter",
-	"keysize",
-	"learn-address",
-	"link-mtu",
-	"lladdr",
-	"local",
-	"log",
-	"log-append",
-	"lport",
-	"machine-readable-output",
-	"management",
-	"management-client",
-	"management-client-auth",
-	"management-client-group",
-	"management-client-user",
-	"management-external-cert",
-	"management-external-key",
-	"management-forget-disconnect",
-	"management-hold",
-	"management-log-cache",
-	"management-query-passwords",
-	"management-query-proxy",
-	"management-query-remote",
-	"management-signal",
-	"management-up-down",
-	"mark",
-	"max-clients",
-	"max-packet-size",
-	"max-routes",
-	"max-routes-per-client",
 	"memstats",
-	"mktun",
-	"mlock",
-	"mode",
-	"mssfix",
-	"mtu-disc",
-	"mtu-test",
-	"multihome",
-	"mute",
-	"mute-replay-warnings",
+	"msg-channel",
+	"mtu-dynamic",
 	"ncp-ciphers",
-	"ncp-disable",
-	"nice",
-	"no-iv",
 	"no-name-remapping",
-	"no-replay",
-	"nobind",
-	"ns-cert-type",
-	"opt-verify",
-	"passtos",
-	"pause-exit",
-	"peer-fingerprint",
-	"persist-key",
-	"persist-local-ip",
-	"persist-remote-ip",
-	"persist-tun",
-	"ping",
-	"ping-exit",
-	"ping-restart",
-	"ping-timer-rem",
-	"pkcs11-cert-private",
-	"pkcs11-id",
-	"pkcs11-id-management",
-	"pkcs11-pin-cache",
-	"pkcs11-private-mode",
-	"pkcs11-protected-authentication",
-	"pkcs11-providers",
-	"pkcs12",
-	"plugin",
-	"port",
-	"port-share",
-	"prng",
-	"proto",
-	"proto-force",
-	"providers",
-	"pull",
-	"pull-filter",
-	"push",
-	"push-peer-info",
-	"push-remove",
-	"push-reset",
-	"rcvbuf",
-	"redirect-gateway",
-	"redirect-private",
-	"register-dns",
-	"remap-usr1",
-	"remote",
-	"remote-cert-eku",
-	"remote-cert-ku",
-	"remote-cert-tls",
-	"remote-random",
-	"remote-random-hostname",
-	"reneg-bytes",
-	"reneg-pkts",
-	"reneg-sec",
-	"replay-persist",
-	"replay-window",
-	"resolv-retry",
-	"rmtun",
-	"route",
-	"route-delay",
-	"route-gateway",
-	"route-ipv6",
-	"route-ipv6-gateway",
-	"route-method",
-	"route-metric",
-	"route-noexec",
-	"route-nopull",
-	"route-pre-down",
-	"route-up",
-	"rport",
-	"script-security",
-	"secret",
-	"server",
-	"server-bridge",
-	"server-ipv6",
-	"server-poll-timeout",
-	"service",
-	"session-timeout",
-	"setcon",
-	"setenv",
-	"setenv-safe",
-	"shaper",
-	"show-adapters",
-	"show-ciphers",
+	"rdns-internal",
 	"show-curves",
-	"show-digests",
-	"show-engines",
-	"show-gateway",
-	"show-groups",
-	"show-net",
-	"show-net-up",
-	"show-pkcs11-ids",
-	"show-tls",
-	"show-valid-subnets",
-	"single-session",
-	"sndbuf",
-	"socket-flags",
-	"socks-proxy",
-	"socks-proxy-retry",
-	"stale-routes-check",
-	"static-challenge",
-	"status",
-	"status-version",
-	"suppress-timestamps",
-	"syslog",
-	"tap-sleep",
-	"tcp-nodelay",
-	"tcp-queue-limit",
-	"test-crypto",
-	"tls-auth",
-	"tls-cert-profile",
-	"tls-cipher",
-	"tls-ciphersuites",
-	"tls-client",
-	"tls-crypt",
-	"tls-crypt-v2",
-	"tls-crypt-v2-verify",
-	"tls-exit",
-	"tls-export-cert",
-	"tls-groups",
 	"tls-remote",
-	"tls-server",
-	"tls-timeout",
-	"tls-verify",
-	"tls-version-max",
-	"tls-version-min",
-	"tmp-dir",
-	"topology",
-	"tran-window",
 	"tun-ipv6",
-	"tun-mtu",
-	"tun-mtu-extra",
-	"tun-mtu-max",
-	"txqueuelen",
-	"up",
-	"up-delay",
-	"up-restart",
-	"use-prediction-resistance",
-	"user",
-	"username-as-common-name",
-	"verb",
-	"verify-client-cert",
-	"verify-hash",
-	"verify-x509-name",
+	"udp-mtu",
 	"version",
-	"vlan-accept",
-	"vlan-pvid",
-	"vlan-tagging",
-	"windows-driver",
-	"writepid",
-	"x509-track",
-	"x509-username-field",
-	"dns-updown",
 };
+
+/* The next name of tests/golden/openvpn-options.txt, NUL-terminated in place; NULL at the end. */
+static char *next_name(char **at)
+{
+	while (**at) {
+		char *line = *at;
+		size_t len = strcspn(line, "\n");
+
+		*at += len + (line[len] == '\n');
+		if (line[0] == '#' || len == 0)
+			continue;
+		line[strcspn(line, " \n")] = '\0';
+		return line;
+	}
+	return NULL;
+}
 
 Test(profile_ovpn_table, is_sorted_and_says_something_about_each)
 {
@@ -324,10 +58,19 @@ Test(profile_ovpn_table, is_sorted_and_says_something_about_each)
 	cr_assert_geq(n, 250);
 }
 
-Test(profile_ovpn_table, knows_every_option_of_the_manual)
+Test(profile_ovpn_table, knows_every_option_of_the_manuals)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(manual); i++)
-		cr_assert_not_null(ovpn_option_find(manual[i]), "%s", manual[i]);
+	const char *path = "tests/golden/openvpn-options.txt";
+	_cleanup_(freep) char *text = NULL;
+	size_t len, n = 0;
+
+	cr_assert_eq(file_read(AT_FDCWD, path, 65536, &text, &len), 0, "%s is missing (run from the top folder)", path);
+	for (char *at = text, *name; (name = next_name(&at)); n++)
+		cr_assert_not_null(ovpn_option_find(name), "%s has no row", name);
+	(void)fprintf(stderr, "%zu options in the manuals of openvpn 2.5, 2.6 and 2.7, each with a row\n", n);
+	cr_assert_geq(n, 300);
+	for (size_t i = 0; i < ARRAY_SIZE(old_names); i++)
+		cr_assert_not_null(ovpn_option_find(old_names[i]), "%s", old_names[i]);
 	cr_assert_null(ovpn_option_find("remot"));
 	cr_assert_null(ovpn_option_find(""));
 }
@@ -360,5 +103,219 @@ Test(profile_ovpn_table, refuses_whatever_runs_loads_or_includes)
 		cr_assert_not_null(o);
 		cr_assert_eq(o->fate, FATE_REFUSED, "%s", dangerous[i]);
 		cr_assert(strstr(o->why, "@"), "%s names no remedy with its line", dangerous[i]);
+	}
+}
+
+/* ---- what explain says is what the parser does ---- */
+
+#define TRUTH_BASE \
+	"tls-client\npull\ndev tun\nremote vpn.example.net\nauth-user-pass\nverify-x509-name x name\n" CA_BLOCK
+#define TRUTH_LINE 12 /* where the tested line stands */
+#define HASH32 "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff"
+
+/* A tls-crypt-v2 client key of zeros: 256 bytes and a wrapped key of 291, the smallest, whose length ends it. */
+#define A20 "AAAAAAAAAAAAAAAAAAAA"
+#define A100 A20 A20 A20 A20 A20 "\n"
+#define ZERO_V2                                                                                                        \
+	"-----BEGIN OpenVPN tls-crypt-v2 client key-----\n" A100 A100 A100 A100 A100 A100 A100 A20                      \
+	"AAAAAAABIw==\n-----END OpenVPN tls-crypt-v2 client key-----\n"
+
+static const struct sample_file truth_files[] = {
+	{ "x.crt", SAMPLE_CERT, 0 },	       { "x.key", SAMPLE_KEY, 0 },  { "x.pem", SAMPLE_PRIVATE, 0 },
+	{ "x.crl", SAMPLE_CRL, 0 },	       { "x.v2", ZERO_V2, 0 },	    { "x.p12", "\x30\x82\x01\x01", 0 },
+	{ "x.txt", "alice\nsecret\n", 0 }, { 0 },
+};
+
+/*
+ * A line of each honoured option that has to change the model, or (same) that changes nothing because nsvpn does so
+ * anyway, or because it says something about other lines.
+ */
+static const struct truth {
+	const char *line;
+	bool same;
+} truths[] = {
+	{ "allow-compression no", false },
+	{ "askpass x.txt", false },
+	{ "auth SHA512", false },
+	{ "auth-nocache", false },
+	{ "auth-retry interact", false },
+	{ "auth-user-pass x.txt", false },
+	{ "block-ipv6", false },
+	{ "ca x.crt", true },
+	{ "cert x.crt", false },
+	{ "cipher AES-256-CBC", false },
+	{ "client", true },
+	{ "comp-lzo no", false },
+	{ "compress stub-v2", false },
+	{ "connect-retry 7 70", false },
+	{ "connect-timeout 7", false },
+	{ "crl-verify x.crl", false },
+	{ "data-ciphers AES-192-GCM", false },
+	{ "data-ciphers-fallback AES-128-CBC", false },
+	{ "dev tun7", true },
+	{ "dev-type tun", true },
+	{ "dhcp-option DNS 192.0.2.53", false },
+	{ "dns server 1 address 192.0.2.53", false },
+	{ "dns-updown disable", true },
+	{ "explicit-exit-notify 2", false },
+	{ "extra-certs x.crt", false },
+	{ "fragment 1300", false },
+	{ "hand-window 70", false },
+	{ "ifconfig 10.8.0.2 10.8.0.1", false },
+	{ "ifconfig-ipv6 2001:db8::2/64 2001:db8::1", false },
+	{ "ignore-unknown-option xyz", true },
+	{ "keepalive 10 60", false },
+	{ "key x.pem", false },
+	{ "key-direction 1", false },
+	{ "key-method 2", true },
+	{ "mode p2p", true },
+	{ "mssfix 1200", false },
+	{ "mtu-dynamic 1300", false },
+	{ "ncp-ciphers AES-192-GCM", false },
+	{ "nobind", true },
+	{ "ns-cert-type server", false },
+	{ "peer-fingerprint " HASH32, false },
+	{ "ping 7", false },
+	{ "ping-exit 70", false },
+	{ "ping-restart 70", false },
+	{ "pkcs12 x.p12", false },
+	{ "port 4321", false },
+	{ "proto tcp", false },
+	{ "proto-force udp", true },
+	{ "pull", true },
+	{ "pull-filter ignore route", false },
+	{ "push-peer-info", false },
+	{ "redirect-gateway def1", false },
+	{ "redirect-private", false },
+	{ "remote other.example.net 443 tcp", false },
+	{ "remote-cert-eku serverAuth", false },
+	{ "remote-cert-ku a0", false },
+	{ "remote-cert-tls server", false },
+	{ "remote-random", false },
+	{ "reneg-bytes 700", false },
+	{ "reneg-pkts 700", false },
+	{ "reneg-sec 70", false },
+	{ "replay-window 128", false },
+	{ "route 192.0.2.0 255.255.255.0", false },
+	{ "route-ipv6 2001:db8::/32", false },
+	{ "route-nopull", false },
+	{ "rport 4321", false },
+	{ "server-poll-timeout 7", false },
+	{ "setenv UV_X y", false },
+	{ "tls-auth x.key 1", false },
+	{ "tls-cert-profile preferred", false },
+	{ "tls-cipher AES256-SHA", false },
+	{ "tls-ciphersuites TLS_AES_256_GCM_SHA384", false },
+	{ "tls-client", true },
+	{ "tls-crypt x.key", false },
+	{ "tls-crypt-v2 x.v2", false },
+	{ "tls-groups X25519", false },
+	{ "tls-timeout 7", false },
+	{ "tls-version-max 1.2", false },
+	{ "tls-version-min 1.3", false },
+	{ "topology subnet", false },
+	{ "tran-window 70", false },
+	{ "tun-mtu 1400", false },
+	{ "verify-hash " HASH32 " SHA256", false },
+	{ "verify-x509-name y name", false },
+};
+
+static const struct truth *truth_of(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < ARRAY_SIZE(truths); i++)
+		if (str_has_prefix(truths[i].line, name) && (truths[i].line[len] == ' ' || !truths[i].line[len]))
+			return &truths[i];
+	return NULL;
+}
+
+static struct parsed parse_line(const char *line)
+{
+	_cleanup_(freep) char *text = str_format(TRUTH_BASE "%s\n", line);
+
+	return sample_parse(text, strlen(text), truth_files);
+}
+
+static void must_be_refused(const char *line, const char *name)
+{
+	struct parsed d = parse_line(line);
+	_cleanup_(freep) char *where = str_format("x.ovpn:%d: `%s", TRUTH_LINE, name);
+	const struct note *note = parsed_note(&d, TRUTH_LINE);
+
+	cr_assert_eq(d.r, -EINVAL, "%s was taken", line);
+	cr_assert(str_has_prefix(d.error, where), "%s: %s", line, d.error);
+	cr_assert(note && note->fate == FATE_REFUSED && str_eq(note->option, name), "%s", line);
+	parsed_done(&d);
+}
+
+/* The note's fate, after a parse that works. */
+static enum fate must_be_taken(const char *line, const char *name, bool same)
+{
+	struct parsed base = parse_line("# nothing"), d = parse_line(line);
+	const char *what = NULL;
+	const struct note *note = parsed_note(&d, TRUTH_LINE);
+	enum fate fate;
+
+	cr_assert_eq(d.r, 0, "%s: %s", line, d.error);
+	cr_assert(note && str_eq(note->option, name) && *note->text, "%s has no note", line);
+	cr_assert_eq(profiles_equal(base.p, d.p, &what), same, "%s %s", line, same ? what : "changes nothing");
+	fate = note->fate;
+	parsed_done(&base);
+	parsed_done(&d);
+	return fate;
+}
+
+Test(profile_ovpn_table, what_is_called_ignored_changes_nothing_and_what_is_called_refused_is)
+{
+	size_t n;
+	const struct ovpn_option *t = ovpn_options_table(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_(freep) char *one = str_format("%s 1", t[i].name), *more = str_format("%s a b c", t[i].name);
+
+		if (t[i].fate == FATE_REFUSED) {
+			must_be_refused(t[i].name, t[i].name);
+			must_be_refused(more, t[i].name);
+		}
+		if (t[i].fate == FATE_IGNORED) {
+			cr_assert_eq(must_be_taken(t[i].name, t[i].name, true), FATE_IGNORED);
+			cr_assert_eq(must_be_taken(one, t[i].name, true), FATE_IGNORED);
+			cr_assert_eq(must_be_taken(more, t[i].name, true), FATE_IGNORED);
+		}
+	}
+}
+
+Test(profile_ovpn_table, what_is_called_honoured_has_an_effect)
+{
+	size_t n;
+	const struct ovpn_option *t = ovpn_options_table(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct truth *truth = truth_of(t[i].name);
+		enum fate fate;
+
+		if (t[i].fate != FATE_HONOURED)
+			continue;
+		cr_assert_not_null(truth, "no line for %s in this test", t[i].name);
+		fate = must_be_taken(truth->line, t[i].name, truth->same);
+		cr_assert(fate == FATE_HONOURED || (fate == FATE_IGNORED && truth->same), "%s", truth->line);
+	}
+}
+
+Test(profile_ovpn_table, honoured_options_refuse_too_few_and_too_many_values_by_line)
+{
+	size_t n;
+	const struct ovpn_option *t = ovpn_options_table(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_(freep) char *many = str_format("%s 1 2 3 4 5 6 7 8 9", t[i].name);
+
+		if (t[i].fate != FATE_HONOURED)
+			continue;
+		if (t[i].min_args > 0)
+			must_be_refused(t[i].name, t[i].name);
+		if (t[i].max_args < 9)
+			must_be_refused(many, t[i].name);
 	}
 }

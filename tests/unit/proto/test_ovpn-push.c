@@ -163,6 +163,8 @@ Test(ovpn_push, decides_default_routes)
 		{ BOTH ",redirect-gateway def1", REDIRECT_GATEWAY | REDIRECT_IPV6 | REDIRECT_NOT_IPV4, true, true, 0 },
 		{ BOTH ",ping 1", REDIRECT_GATEWAY | REDIRECT_IPV6 | REDIRECT_NOT_IPV4, false, true, 0 },
 		{ BOTH ",redirect-private", 0, false, false, 0 },
+		{ BOTH, REDIRECT_PRIVATE, false, false, 0 },
+		{ BOTH ",redirect-gateway", REDIRECT_PRIVATE, true, false, 0 },
 		{ BOTH ",route 10.8.0.0 255.255.255.0", 0, true, true, 1 },
 		{ BOTH ",route 192.168.7.0 255.255.255.0", 0, false, false, 1 },
 		{ BOTH ",route 0.0.0.0 0.0.0.0", 0, true, false, 0 },
