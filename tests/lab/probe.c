@@ -685,7 +685,7 @@ static void run(struct probe *p, int signals)
 			expire_pending(p, now);
 			swept = now;
 		}
-		if (next > now) {
+		if (MIN(next, p->end) > now) { /* a round may have taken longer than there was time */
 			wait.tv_sec = (time_t)((MIN(next, p->end) - now) / USEC_PER_SEC);
 			wait.tv_nsec = (long)((MIN(next, p->end) - now) % USEC_PER_SEC * 1000);
 		}
