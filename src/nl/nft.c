@@ -35,7 +35,7 @@ int nft_text_error(const struct nft_text *t)
 }
 
 /* What may stand in quotes: the kernel allows more in interface names, we do not need to understand those. */
-static bool ifname_is_plain(const char *s)
+bool nft_ifname_is_plain(const char *s)
 {
 	size_t n = strlen(s);
 
@@ -54,7 +54,7 @@ void nft_define_mark(struct nft_text *t, const char *variable, uint32_t mark)
 
 void nft_define_ifname(struct nft_text *t, const char *variable, const char *ifname)
 {
-	if (!ifname_is_plain(ifname)) {
+	if (!nft_ifname_is_plain(ifname)) {
 		t->bad = true;
 		return;
 	}
@@ -124,7 +124,7 @@ void nft_element_map(struct nft_text *t, const char *map, const struct inaddr *f
 
 void nft_element_ifname(struct nft_text *t, const char *set, const char *ifname)
 {
-	if (!ifname_is_plain(ifname)) {
+	if (!nft_ifname_is_plain(ifname)) {
 		t->bad = true;
 		return;
 	}
@@ -141,6 +141,41 @@ void nft_element_tuple(struct nft_text *t, const char *set, const struct endpoin
 	}
 	strbuf_addf(&t->b, "add element inet %s %s { %s . %s . %u }\n", t->table, set,
 		    inaddr_format(&e->addr, buf, sizeof(buf)), tcp ? "tcp" : "udp", (unsigned)e->port);
+}
+
+void nft_element_prefix(struct nft_text *t, const char *set, const struct inprefix *p)
+{
+	char buf[INPREFIX_STR_MAX];
+
+	if (!inaddr_is_set(&p->addr)) {
+		t->bad = true;
+		return;
+	}
+	strbuf_addf(&t->b, "add element inet %s %s { %s }\n", t->table, set, inprefix_format(p, buf, sizeof(buf)));
+}
+
+void nft_element_network(struct nft_text *t, const char *set, const char *ifname, const struct inprefix *p)
+{
+	char buf[INPREFIX_STR_MAX];
+
+	if (!nft_ifname_is_plain(ifname) || !inaddr_is_set(&p->addr)) {
+		t->bad = true;
+		return;
+	}
+	strbuf_addf(&t->b, "add element inet %s %s { \"%s\" . %s }\n", t->table, set, ifname,
+		    inprefix_format(p, buf, sizeof(buf)));
+}
+
+void nft_element_port(struct nft_text *t, const char *set, bool tcp, uint16_t port)
+{
+	t->bad |= !port;
+	strbuf_addf(&t->b, "add element inet %s %s { %s . %u }\n", t->table, set, tcp ? "tcp" : "udp", port);
+}
+
+void nft_element_port_map(struct nft_text *t, const char *map, bool tcp, uint16_t port, uint16_t to)
+{
+	t->bad |= !port || !to;
+	strbuf_addf(&t->b, "add element inet %s %s { %s . %u : %u }\n", t->table, map, tcp ? "tcp" : "udp", port, to);
 }
 
 /* ---- the child ---- */

@@ -31,6 +31,14 @@ void nft_element_addr(struct nft_text *t, const char *set, const struct inaddr *
 /* from : to, of a map */
 void nft_element_map(struct nft_text *t, const char *map, const struct inaddr *from, const struct inaddr *to);
 void nft_element_ifname(struct nft_text *t, const char *set, const char *ifname);
+/* A name that the elements with interfaces take; the kernel has stranger ones. */
+bool nft_ifname_is_plain(const char *ifname);
+void nft_element_prefix(struct nft_text *t, const char *set, const struct inprefix *p);
+/* interface . network */
+void nft_element_network(struct nft_text *t, const char *set, const char *ifname, const struct inprefix *p);
+/* protocol . port, and of a map: : port */
+void nft_element_port(struct nft_text *t, const char *set, bool tcp, uint16_t port);
+void nft_element_port_map(struct nft_text *t, const char *map, bool tcp, uint16_t port, uint16_t to);
 /* address . protocol . port */
 void nft_element_tuple(struct nft_text *t, const char *set, const struct endpoint *e, bool tcp);
 /* -EINVAL for a bad value, -ENOMEM, 0. */

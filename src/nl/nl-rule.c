@@ -4,6 +4,7 @@
 #include <linux/fib_rules.h>
 
 #include <netlink/cache.h>
+#include <netlink/errno.h>
 #include <netlink/msg.h>
 #include <netlink/route/rule.h>
 
@@ -13,6 +14,20 @@ static void rule_put(struct rtnl_rule **r)
 {
 	if (*r)
 		rtnl_rule_put(*r);
+}
+
+static int set_sender(struct rtnl_rule *rule, const struct rt_rule *in)
+{
+	_cleanup_(rt_nl_addr_putp) struct nl_addr *src = NULL;
+	int r = 0;
+
+	if (inaddr_is_set(&in->src)) {
+		src = nl_addr_build(in->src.family, in->src.bytes, inaddr_len(in->src.family));
+		r = src ? rtnl_rule_set_src(rule, src) : -NLE_NOMEM; /* takes a reference of its own */
+	}
+	if (r >= 0 && in->ipproto)
+		r = rtnl_rule_set_ipproto(rule, in->ipproto);
+	return r >= 0 && in->sport ? rtnl_rule_set_sport(rule, in->sport) : r;
 }
 
 static struct rtnl_rule *rule_make(const struct rt_rule *in)
@@ -26,7 +41,7 @@ static struct rtnl_rule *rule_make(const struct rt_rule *in)
 	rtnl_rule_set_mark(rule, in->mark);
 	rtnl_rule_set_mask(rule, UINT32_MAX);
 	(void)rtnl_rule_set_protocol(rule, RT_PROTOCOL_NSVPN); /* cannot fail for a rule */
-	if (*in->iif && rtnl_rule_set_iif(rule, in->iif) < 0) {
+	if (set_sender(rule, in) < 0 || (*in->iif && rtnl_rule_set_iif(rule, in->iif) < 0)) {
 		rtnl_rule_put(rule);
 		return NULL;
 	}
@@ -60,13 +75,30 @@ int rt_rule_delete(struct rt *rt, const struct rt_rule *in)
 	return r < 0 ? r : rt_write_take(rt, msg);
 }
 
+static bool sender_is(struct rtnl_rule *rule, const struct rt_rule *want)
+{
+	struct nl_addr *src = rtnl_rule_get_src(rule);
+	uint16_t start = 0, end = 0;
+	uint8_t ipproto = 0;
+
+	(void)rtnl_rule_get_ipproto(rule, &ipproto); /* what a rule does not have stays 0 */
+	(void)rtnl_rule_get_sport(rule, &start, &end);
+	if (ipproto != want->ipproto || start != want->sport || end != want->sport)
+		return false;
+	if (!inaddr_is_set(&want->src))
+		return !src || nl_addr_get_prefixlen(src) == 0;
+	return src && nl_addr_get_len(src) == inaddr_len(want->src.family) &&
+	       nl_addr_get_prefixlen(src) == inaddr_len(want->src.family) * 8 &&
+	       memcmp(nl_addr_get_binary_addr(src), want->src.bytes, inaddr_len(want->src.family)) == 0;
+}
+
 static bool rule_is(struct rtnl_rule *rule, const struct rt_rule *want)
 {
 	return rtnl_rule_get_family(rule) == want->family && rtnl_rule_get_prio(rule) == want->priority &&
 	       rtnl_rule_get_mark(rule) == want->mark && rtnl_rule_get_mask(rule) == UINT32_MAX &&
 	       rtnl_rule_get_action(rule) == (want->prohibit ? FR_ACT_PROHIBIT : FR_ACT_TO_TBL) &&
 	       (want->prohibit || rtnl_rule_get_table(rule) == want->table) &&
-	       str_eq(rtnl_rule_get_iif(rule) ?: "", want->iif);
+	       str_eq(rtnl_rule_get_iif(rule) ?: "", want->iif) && sender_is(rule, want);
 }
 
 int rt_rule_exists(struct rt *rt, const struct rt_rule *in)

@@ -1,4 +1,4 @@
-/* Policy rules: a firewall mark, and perhaps an incoming interface, select a table or end the search. */
+/* Policy rules: a firewall mark, and perhaps an incoming interface or a sender, select a table or end the search. */
 #pragma once
 
 #include <net/if.h>
@@ -12,6 +12,9 @@ struct rt_rule {
 	uint32_t table;
 	char iif[IFNAMSIZ]; /* "": any; need not exist */
 	bool prohibit;	    /* such packets are refused; no table then */
+	struct inaddr src;  /* AF_UNSPEC: any */
+	uint8_t ipproto;    /* 0: any; with sport, the sender's port */
+	uint16_t sport;
 };
 
 int rt_rule_add(struct rt *rt, const struct rt_rule *r);

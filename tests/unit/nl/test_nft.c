@@ -104,21 +104,26 @@ Test(nft, strange_values_are_refused)
 	struct inaddr none = { .family = AF_UNSPEC };
 	struct inaddr some;
 	struct endpoint no_port = { 0 };
-	struct inprefix no_net = { 0 };
+	struct inprefix no_net = { 0 }, net;
 
 	cr_assert_eq(inaddr_parse("127.0.0.53", &some), 0);
+	cr_assert_eq(inprefix_parse("192.168.1.0/24", &net), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		struct nft_text t = { .table = "x" }, u = { .table = "x" };
 
 		nft_define_ifname(&t, "dev", names[i]);
-		nft_element_ifname(&u, "set", names[i]);
+		if (i % 2)
+			nft_element_ifname(&u, "set", names[i]);
+		else
+			nft_element_network(&u, "set", names[i], &net);
+		cr_assert(!nft_ifname_is_plain(names[i]));
 		cr_assert_eq(nft_text_error(&t), -EINVAL, "accepted: %s", names[i]);
 		cr_assert_eq(nft_text_error(&u), -EINVAL, "accepted: %s", names[i]);
 		cr_assert_eq(nft_apply(-1, &t, false, NULL), -EINVAL);
 		nft_text_done(&t);
 		nft_text_done(&u);
 	}
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 10; i++) {
 		struct nft_text t = { .table = "x" };
 
 		if (i == 0)
@@ -131,6 +136,14 @@ Test(nft, strange_values_are_refused)
 			nft_element_map(&t, "m", &none, &some);
 		else if (i == 4)
 			nft_element_map(&t, "m", &some, &none);
+		else if (i == 5)
+			nft_element_prefix(&t, "s", &no_net);
+		else if (i == 6)
+			nft_element_network(&t, "s", "eth0", &no_net);
+		else if (i == 7)
+			nft_element_port(&t, "s", true, 0);
+		else if (i == 8)
+			nft_element_port_map(&t, "m", true, 1, 0);
 		else
 			nft_define_prefix(&t, "n", &no_net);
 		cr_assert_eq(nft_text_error(&t), -EINVAL, "case %d", i);

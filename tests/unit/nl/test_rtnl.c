@@ -220,6 +220,21 @@ Test(nl_rule, set_find_remove)
 	other = r4;
 	other.iif[3] = 'x';
 	cr_assert_eq(rt_rule_exists(rt, &other), 0);
+	/* A sender, its protocol and port are part of what a rule is. */
+	other = (struct rt_rule){ .family = AF_INET, .priority = 98, .table = 28278, .src = addr("10.1.2.2"), .ipproto = 6, .sport = 80 };
+	cr_assert_eq(rt_rule_add(rt, &other), 0);
+	cr_assert_eq(rt_rule_exists(rt, &other), 1);
+	cr_assert_eq(system("ip rule | grep -q 'from 10.1.2.2 .*ipproto tcp sport 80 lookup 28278'"), 0);
+	other.sport = 81;
+	cr_assert_eq(rt_rule_exists(rt, &other), 0);
+	other.sport = 80;
+	other.src = addr("10.1.2.3");
+	cr_assert_eq(rt_rule_exists(rt, &other), 0);
+	other.src = (struct inaddr){ 0 };
+	cr_assert_eq(rt_rule_exists(rt, &other), 0);
+	other.src = addr("10.1.2.2");
+	cr_assert_eq(rt_rule_delete(rt, &other), 0);
+	cr_assert_eq(rt_rule_exists(rt, &other), 0);
 	cr_assert_eq(system("ip rule | grep -q 'fwmark 0.* iif nv-home .*prohibit'"), 0);
 	cr_assert_eq(rt_rule_delete(rt, &r4), 0);
 	cr_assert_eq(rt_rule_exists(rt, &r4), 0);
