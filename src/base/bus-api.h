@@ -34,6 +34,7 @@
  *   Name s, State s, Protocol s, Uplink s, DataPath s, DataPathReason s,
  *   RemoteHost s, RemoteAddress s, RemotePort q, RemoteTransport s ("udp"/"tcp"),
  *   Cipher s, Addresses as, Dns as, SearchDomains as, Mtu u, Netns s, FullTunnel b,
+ *   Exceptions as ("Publish=tcp:8080", "Allow=192.168.1.0/24"), ServiceAddresses as (of published services),
  *   Since t, LastHandshake t (realtime usec; 0: never), EnginePid u, LastError s, LastErrorName s (bus error name)
  *   no signals (read on demand): RxBytes t, TxBytes t, DroppedByLock t, ProcessCount u
  */

@@ -40,6 +40,8 @@ static const struct {
 	FIELD("Mtu", 'u', mtu),
 	FIELD("Netns", 's', netns),
 	FIELD("FullTunnel", 'b', full_tunnel),
+	FIELD("Exceptions", 'v', exceptions),
+	FIELD("ServiceAddresses", 'v', service_addresses),
 	FIELD("Since", 't', since),
 	FIELD("LastHandshake", 't', last_handshake),
 	FIELD("EnginePid", 'u', engine_pid),
@@ -178,6 +180,17 @@ static void fill_in(char **s, const char *value)
 	*s = strdup(value);
 }
 
+static void describe_exceptions(struct tunnel_view *v, const struct exceptions *e)
+{
+	char text[EXCEPTION_STR_MAX];
+
+	if (v->exceptions && *v->exceptions)
+		return;
+	for (unsigned i = 0; i < e->n_publish + e->n_allow; i++)
+		if (strv_add(&v->exceptions, exceptions_format(e, i, text, sizeof(text))) < 0)
+			return; /* without memory it says less */
+}
+
 void tunnel_view_describe(struct tunnel_view *v)
 {
 	_cleanup_(profile_freep) struct profile *p = NULL;
@@ -191,6 +204,7 @@ void tunnel_view_describe(struct tunnel_view *v)
 		return;
 	}
 	fill_in(&v->protocol, protocol_to_string(p->protocol));
+	describe_exceptions(v, &p->settings.exceptions);
 	/* What stands may have been built with another one. */
 	if (tunnel_view_is_down(v))
 		fill_in(&v->uplink, uplink_to_string(p->settings.uplink));
@@ -299,12 +313,14 @@ void tunnel_view_json(const struct tunnel_view *v, struct json *j)
 	json_number_or_null(j, "engine_pid", v->engine_pid);
 	json_pair_uint(j, "processes", v->process_count);
 	json_key(j, "exceptions");
-	json_strv(j, NULL); /* this version has no exceptions to the lock */
+	json_strv(j, v->exceptions);
 	json_key(j, "verdict");
 	json_null(j); /* nothing was probed */
 	json_pair_text(j, "last_error", v->last_error);
 	json_key(j, "search_domains");
 	json_strv(j, v->search_domains);
+	json_key(j, "service_addresses");
+	json_strv(j, v->service_addresses);
 	json_key(j, "full_tunnel");
 	json_bool(j, v->full_tunnel);
 	json_key(j, "programs");
@@ -392,15 +408,18 @@ static void print_remote(const struct tunnel_view *v)
 
 static void print_lock(const struct tunnel_view *v)
 {
+	bool have_exceptions = v->exceptions && *v->exceptions;
+	const char *nothing = have_exceptions ? "nothing but the exceptions" : "nothing";
+
 	if (tunnel_view_is_down(v) && !v->process_count)
 		return;
 	if (is_connected(v))
-		print_line("lock", "programs reach the tunnel and nothing else; %llu packets refused",
-			   (unsigned long long)v->dropped);
+		print_line("lock", "programs reach the tunnel%s and nothing else; %llu packets refused",
+			   have_exceptions ? ", the exceptions" : "", (unsigned long long)v->dropped);
 	else if (v->dropped)
-		print_line("lock", "programs inside reach nothing; %llu packets refused", (unsigned long long)v->dropped);
+		print_line("lock", "programs inside reach %s; %llu packets refused", nothing, (unsigned long long)v->dropped);
 	else
-		print_line("lock", "programs inside reach nothing"); /* none was refused, or nobody is there to count */
+		print_line("lock", "programs inside reach %s", nothing); /* none was refused, or nobody is there to count */
 	if (is_connected(v) && !v->full_tunnel)
 		print_line("", "not a full tunnel: the server carries only some networks, the rest is unreachable inside");
 }
@@ -459,6 +478,8 @@ void tunnel_view_print(const struct tunnel_view *v, bool verbose)
 	if (v->rx_bytes || v->tx_bytes)
 		print_line("traffic", "%s in, %s out", format_bytes(v->rx_bytes, rx, sizeof(rx)),
 			   format_bytes(v->tx_bytes, tx, sizeof(tx)));
+	print_list("exceptions", v->exceptions, NULL);
+	print_list("services are at", v->service_addresses, NULL);
 	print_lock(v);
 	print_programs(v);
 	if (verbose && v->engine_pid)

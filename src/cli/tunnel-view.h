@@ -10,6 +10,7 @@ struct tunnel_view {
 	char *remote_host, *remote_address, *remote_transport;
 	char *cipher, *netns, *last_error, *last_error_name;
 	char **addresses, **dns, **search_domains;
+	char **exceptions, **service_addresses;
 	uint16_t remote_port;
 	uint32_t mtu, engine_pid, process_count;
 	int full_tunnel; /* sd-bus' boolean */

@@ -159,6 +159,48 @@ GETTER(get_full_tunnel)
 	return sd_bus_message_append(reply, "b", t->settings.default4 || t->settings.default6);
 }
 
+/* Those that stand; where nothing stands, those of the file. */
+static const struct exceptions *exceptions_of(struct tunnel *t)
+{
+	static const struct exceptions none;
+
+	if (t->net && t->in_kernel)
+		return tunnelnet_exceptions(t->net);
+	tunnel_describe(t);
+	return t->profile ? &t->profile->settings.exceptions : &none;
+}
+
+GETTER(get_exceptions)
+{
+	const struct exceptions *e = exceptions_of(userdata);
+	int r;
+
+	r = sd_bus_message_open_container(reply, 'a', "s");
+	for (unsigned i = 0; i < e->n_publish + e->n_allow && r >= 0; i++) {
+		char text[EXCEPTION_STR_MAX];
+
+		r = sd_bus_message_append(reply, "s", exceptions_format(e, i, text, sizeof(text)));
+	}
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+GETTER(get_service_addresses)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	const struct tunnel *t = userdata;
+	int r;
+
+	r = sd_bus_message_open_container(reply, 'a', "s");
+	for (size_t i = 0; i < ARRAY_SIZE(families) && r >= 0; i++) {
+		char text[INADDR_STR_MAX];
+		struct inaddr a;
+
+		if (t->net && t->in_kernel && tunnelnet_service_address(t->net, families[i], &a))
+			r = sd_bus_message_append(reply, "s", inaddr_format(&a, text, sizeof(text)));
+	}
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 GETTER(get_since)
 {
 	const struct tunnel *t = userdata;
@@ -247,6 +289,8 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("Mtu", "u", get_mtu, 0, SIGNALLED),
 	SD_BUS_PROPERTY("Netns", "s", get_netns, 0, SIGNALLED),
 	SD_BUS_PROPERTY("FullTunnel", "b", get_full_tunnel, 0, SIGNALLED),
+	SD_BUS_PROPERTY("Exceptions", "as", get_exceptions, 0, SIGNALLED),
+	SD_BUS_PROPERTY("ServiceAddresses", "as", get_service_addresses, 0, SIGNALLED),
 	SD_BUS_PROPERTY("Since", "t", get_since, 0, SIGNALLED),
 	SD_BUS_PROPERTY("LastHandshake", "t", get_last_handshake, 0, SIGNALLED),
 	SD_BUS_PROPERTY("EnginePid", "u", get_engine_pid, 0, SIGNALLED),

@@ -6,6 +6,7 @@
 #include "base/bus-api.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/places.h"
 #include "base/str.h"
 #include "daemon/tunnel-inputs.h"
 
@@ -139,6 +140,8 @@ int tunnel_plan(struct tunnel *t, char **ret, char **ret_error)
 	r = tunnelnet_new(&net, t->name, tunnel_wanted_uplink(p), ret_error);
 	if (r < 0)
 		return r;
+	if (!place_is_rootless())
+		tunnelnet_set_exceptions(net, &p->settings.exceptions);
 	f = open_memstream(&text, &len);
 	if (!f)
 		return -ENOMEM;

@@ -82,6 +82,13 @@ int tunnel_load_inputs(struct tunnel *t, const struct up_options *options, const
 		*ret_error = str_format("tunnel %s: the uplink veth needs root; without root it is always socket", t->name);
 		return -EINVAL;
 	}
+	if (place_is_rootless() && exceptions_any(&p->settings.exceptions)) {
+		*ret_error_name = BUS_ERROR_USAGE;
+		*ret_error = str_format("tunnel %s: Publish= and Allow= in [Exceptions] need root; remove them from settings.conf, "
+					"or do without --rootless",
+					t->name);
+		return -EINVAL;
+	}
 	if (t->net && t->in_kernel && uplink != t->uplink) {
 		*ret_error_name = BUS_ERROR_USAGE;
 		*ret_error = str_format("tunnel %s is still locked with uplink %s; run `nsvpn down %s` before changing it", t->name,

@@ -76,6 +76,7 @@ static int go_on(struct tunnel *t, const struct handover_record *rec, char **ret
 	if (r < 0)
 		return r;
 	tunnelnet_adopt(t->net, &rec->settings);
+	tunnel_tell_exceptions(t);
 	r = tunnelnet_prepare(t->net, ret_error);
 	return r < 0 ? r : tunnelnet_connect(t->net, &rec->settings, ret_error);
 }

@@ -13,6 +13,7 @@
 #include "base/bus-api.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/places.h"
 #include "base/str.h"
 #include "daemon/tunnel-blocked.h"
 #include "daemon/tunnel-engine.h"
@@ -97,7 +98,7 @@ void tunnel_set_state(struct tunnel *t, enum tunnel_state state, const char *cau
 	} else {
 		tunnel_forget_stored(t);
 	}
-	tunnel_changed(t, "State", "Since", "LastHandshake", "Netns", NULL);
+	tunnel_changed(t, "State", "Since", "LastHandshake", "Netns", "Exceptions", "ServiceAddresses", NULL);
 	if (t->manager->settled)
 		t->manager->settled(t->manager->userdata);
 }
@@ -127,6 +128,12 @@ void tunnel_cut(struct tunnel *t, bool transport_too)
 
 /* ---- events --------------------------------------------------------------------------------------------------------- */
 
+void tunnel_tell_exceptions(struct tunnel *t)
+{
+	if (t->net && t->profile && !place_is_rootless())
+		tunnelnet_set_exceptions(t->net, &t->profile->settings.exceptions);
+}
+
 static int build(struct tunnel *t, char **ret_error)
 {
 	int r;
@@ -138,6 +145,7 @@ static int build(struct tunnel *t, char **ret_error)
 			return r;
 	}
 	t->in_kernel = true;
+	tunnel_tell_exceptions(t);
 	r = tunnelnet_prepare(t->net, ret_error);
 	if (r >= 0)
 		tunnel_watch_start(t);
@@ -175,6 +183,7 @@ static void hold(struct tunnel *t)
 	if (!t->net)
 		return;
 	t->in_kernel = true;
+	tunnel_tell_exceptions(t);
 	if (tunnelnet_prepare(t->net, &error) < 0)
 		log_tunnel_error(t, "%s", error ? error : "the lock cannot be completed");
 	else

@@ -158,6 +158,8 @@ void tunnel_changed(struct tunnel *t, ...) __attribute__((sentinel));
 void tunnel_set_error(struct tunnel *t, const char *error_name, char *error);
 const char *tunnel_error_name(enum fail_class fail);
 void tunnel_clear_settings(struct tunnel *t);
+/* What settings.conf says now is built by the next prepare; without a profile what stands stays. */
+void tunnel_tell_exceptions(struct tunnel *t);
 /* Default route and openings away: what must happen first, whatever ended. Tolerant. */
 void tunnel_cut(struct tunnel *t, bool transport_too);
 /* What the service manager keeps is not true any more, or will not be in a moment (handover.h). */

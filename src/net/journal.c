@@ -69,6 +69,10 @@ char *journal_format(const struct journal *j)
 		strbuf_addf(&b, "net4 %s\n", inprefix_format(&j->net4, buf, sizeof(buf)));
 	if (inaddr_is_set(&j->net6.addr))
 		strbuf_addf(&b, "net6 %s\n", inprefix_format(&j->net6, buf, sizeof(buf)));
+	for (unsigned i = 0; i < j->exceptions.n_publish; i++)
+		strbuf_addf(&b, "publish %s\n", publish_format(&j->exceptions.publish[i], buf, sizeof(buf)));
+	for (unsigned i = 0; i < j->exceptions.n_allow; i++)
+		strbuf_addf(&b, "allow %s\n", inprefix_format(&j->exceptions.allow[i], buf, sizeof(buf)));
 	strbuf_addf(&b, "netns %" PRIu64 "\n", j->netns_ino);
 	if (j->have_server)
 		strbuf_addf(&b, "server %s %s %u %s\n", transport_to_string(j->transport),
@@ -152,6 +156,24 @@ static int line_net6(struct journal *j, char *words)
 	int r = w ? inprefix_parse(w, &j->net6) : -EINVAL;
 
 	return r == 0 && (j->net6.addr.family != AF_INET6 || j->net6.len != 127) ? -EINVAL : r;
+}
+
+static int line_publish(struct journal *j, char *words)
+{
+	const char *w = str_next_word(&words);
+	struct publish p;
+	int r = w ? publish_parse(w, &p) : -EINVAL;
+
+	return r < 0 ? r : exceptions_add_publish(&j->exceptions, &p);
+}
+
+static int line_allow(struct journal *j, char *words)
+{
+	const char *w = str_next_word(&words), *why;
+	struct inprefix p;
+	int r = w ? allow_parse(w, &p, &why) : -EINVAL;
+
+	return r < 0 ? r : exceptions_add_allow(&j->exceptions, &p);
 }
 
 static int line_netns(struct journal *j, char *words)
@@ -258,6 +280,7 @@ static const struct {
 	{ "uplink", line_uplink }, { "mark", line_mark },   { "net4", line_net4 },
 	{ "net6", line_net6 },	   { "netns", line_netns }, { "server", line_server },
 	{ "kept", line_kept },	   { "lock", line_lock },   { "sysctl", line_sysctl },
+	{ "allow", line_allow },   { "publish", line_publish },
 };
 
 static int parse_line(struct journal *j, char *line)
@@ -311,7 +334,7 @@ int journal_parse(const char *text, size_t len, struct journal *ret)
 	}
 	if (!j.mark)
 		damaged = true;
-	if (j.uplink == UPLINK_VETH && (!inaddr_is_set(&j.net4.addr) || !inaddr_is_set(&j.net6.addr)))
+	if (journal_has_veth(&j) && (!inaddr_is_set(&j.net4.addr) || !inaddr_is_set(&j.net6.addr)))
 		damaged = true;
 	if (damaged) {
 		struct journal saves_only = { .saves = TAKE_PTR(j.saves), .n_saves = j.n_saves };

@@ -33,8 +33,9 @@ struct lock_mark {
 struct journal {
 	enum uplink uplink;
 	uint32_t mark;	      /* also the id of the engine's routing table */
-	struct inprefix net4; /* veth only: /30 */
-	struct inprefix net6; /* veth only: /127 */
+	struct inprefix net4; /* where there is a veth: /30 */
+	struct inprefix net6; /* where there is a veth: /127 */
+	struct exceptions exceptions;
 	uint64_t netns_ino;   /* 0: about to be made */
 	bool have_server;
 	struct endpoint server;
@@ -45,6 +46,12 @@ struct journal {
 	struct sysctl_save *saves; /* in the order of writing */
 	size_t n_saves;
 };
+
+/* The engine's way out, or the way of the exceptions. */
+static inline bool journal_has_veth(const struct journal *j)
+{
+	return j->uplink == UPLINK_VETH || exceptions_any(&j->exceptions);
+}
 
 void journal_done(struct journal *j);
 /* 0; -ENOENT; -EUCLEAN when damaged (then *ret still holds the saves that could be read); -errno. */

@@ -75,7 +75,7 @@ static int refuse_collision(struct tunnelnet *n, const struct settings *s)
 	struct inprefix p;
 	int r = 0;
 
-	if (n->j.uplink != UPLINK_VETH)
+	if (!journal_has_veth(&n->j))
 		return 0;
 	for (unsigned i = 0; i < s->n_addrs && r == 0; i++) {
 		p = whole(&s->addrs[i].addr);
@@ -121,6 +121,8 @@ int tunnelnet_connect(struct tunnelnet *n, const struct settings *settings, char
 	if (r < 0)
 		return net_finish(n, net_error(n, r, "%s", why ?: "The server's settings are not valid."), ret_error);
 	r = refuse_collision(n, settings);
+	if (r == 0)
+		r = exceptions_refuse_settings(n, settings);
 	if (r < 0)
 		return net_finish(n, r, ret_error);
 	if (n->connected && !settings_equal(&n->settings, settings)) {

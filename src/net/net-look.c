@@ -179,6 +179,18 @@ static void print_remotes(const struct profile *p, FILE *f)
 			transport_to_string(p->remotes[i].transport));
 }
 
+static void print_exceptions(const struct tunnelnet *n, FILE *f)
+{
+	const struct exceptions *e = &n->j.exceptions;
+	char buf[EXCEPTION_STR_MAX];
+
+	for (unsigned i = 0; i < e->n_publish + e->n_allow; i++)
+		fprintf(f, "%s %s", i ? "," : "Exceptions, which do not go through the tunnel:",
+			exceptions_format(e, i, buf, sizeof(buf)));
+	if (exceptions_any(e))
+		fprintf(f, "\n");
+}
+
 /* The first remote when it is written as an address; else the steps say "the server". */
 static void guess_server(struct tunnelnet *n, const struct profile *p)
 {
@@ -201,8 +213,12 @@ int tunnelnet_print_plan(struct tunnelnet *n, const struct profile *p, const str
 
 	net_begin(n);
 	if (!n->have_journal || n->damaged) {
-		n->j = (struct journal){ .uplink = n->wanted };
+		n->j = (struct journal){ .uplink = n->wanted, .exceptions = n->exceptions };
 		r = net_choose(n);
+	} else {
+		n->j.exceptions = n->exceptions;
+		if (journal_has_veth(&n->j) && !inaddr_is_set(&n->j.net4.addr))
+			r = subnet_choose(n);
 	}
 	if (r == 0) {
 		if (!n->j.have_server)
@@ -218,7 +234,9 @@ int tunnelnet_print_plan(struct tunnelnet *n, const struct profile *p, const str
 			"backwards.\nServers, one at a time:",
 			n->name, uplink_to_string(n->j.uplink));
 		print_remotes(p, f);
-		fprintf(f, "\n\n");
+		fprintf(f, "\n");
+		print_exceptions(n, f);
+		fprintf(f, "\n");
 		plan_print(plans, ARRAY_SIZE(plans), n, f);
 	}
 	n->j = kept;
@@ -244,16 +262,17 @@ static int add_failpoints(char ***v, const char *name, bool has_undo)
 
 int tunnelnet_failpoints(char ***ret)
 {
-	/* The longest plan: a veth and an IPv6 server. The steps of the other uplink are among these. */
+	/* The longest plan: a veth, an IPv6 server and exceptions. The steps of the other uplink are among these. */
 	struct tunnelnet n = { .name = "any", .uplink = &uplink_veth, .ns_fd = -EBADF };
 	_cleanup_(strv_freep) char **v = NULL;
 	struct plan plans[3];
 	int r;
 
 	n.j.server.addr.family = AF_INET6;
-	plan_prepare(&plans[0], &n);
 	plan_open(&plans[1], &n, 0);
 	plan_connect(&plans[2], &n);
+	n.j.exceptions.n_publish = n.j.exceptions.n_allow = 1; /* what they are does not matter for the names */
+	plan_prepare(&plans[0], &n);
 	r = strv_add(&v, "up.journal+");
 	for (size_t i = 0; i < ARRAY_SIZE(plans); i++)
 		for (size_t k = 0; k < plans[i].n && r == 0; k++)

@@ -59,7 +59,7 @@ static int refuse_server(struct tunnelnet *n, const struct endpoint *server)
 }
 
 /* A network that appeared on the host since would be shadowed by our subnet: take another, nothing runs over it now. */
-static int renumber(struct tunnelnet *n)
+int net_renumber(struct tunnelnet *n)
 {
 	struct plan plan, tail = { 0 };
 	size_t i = 0;
@@ -137,8 +137,10 @@ int tunnelnet_open_transport(struct tunnelnet *n, const struct endpoint *server,
 		r = look_up_way(n, server, &way, &out);
 	if (r == 0)
 		r = n->uplink->accepts(n, server, &way);
-	if (r == 0 && n->uplink->forwards && (r = subnet_collides(n, &n->j.net4)) > 0)
-		r = renumber(n);
+	if (r == 0)
+		r = exceptions_refuse_server(n, &server->addr);
+	if (r == 0 && journal_has_veth(&n->j) && (r = subnet_collides(n, &n->j.net4)) > 0)
+		r = net_renumber(n);
 	if (r < 0)
 		return net_finish(n, r, ret_error);
 	mtu = way.mtu ? way.mtu : MIN(out.mtu, 65535u);

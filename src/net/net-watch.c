@@ -1,8 +1,8 @@
 /*
  * Others change the firewall too: `nft flush ruleset`, a reload of firewalld, `sysctl --system`, `ip rule flush`.
  *
- * Theory. One epoll descriptor per tunnel, over sockets of the default namespace (tables; rules and forwarding) and of
- * the tunnel's (tables). It only says "look again". Looking is the walk of prepare and of the opening, which changes
+ * Theory. One epoll descriptor per tunnel, over sockets of the default namespace (tables; rules and forwarding; with
+ * exceptions also addresses, which say what the local network is) and of the tunnel's (tables). It only says "look again". Looking is the walk of prepare and of the opening, which changes
  * what differs and nothing else. What we write ourselves to a lock is read away at once, before the lock is read back,
  * so that our own work does not wake us and a stranger's change right after it does. Never repaired here: the namespace
  * itself (programs live in the old one) and its files.
@@ -63,6 +63,12 @@ void net_watch_free(struct tunnelnet *n)
 	free(TAKE_PTR(n->watch));
 }
 
+void net_watch_addresses(struct tunnelnet *n)
+{
+	if (n->watch)
+		drop(n->watch, &n->watch->rt); /* tunnelnet_watch_fd() opens the right one */
+}
+
 void net_watch_own_write(struct tunnelnet *n, enum lock_id id)
 {
 	if (n->watch && n->watch->nft[id] >= 0 && nft_watch_drain(n->watch->nft[id], "") < 0)
@@ -81,7 +87,7 @@ static int complete(struct tunnelnet *n)
 			r = add(w, w->nft[LOCK_OUTER]);
 	}
 	if (r == 0 && w->rt < 0 && !n->rootless) {
-		r = rt_watch_open(&w->rt);
+		r = rt_watch_open(exceptions_any(&n->j.exceptions), &w->rt);
 		if (r == 0)
 			r = add(w, w->rt);
 	}

@@ -18,8 +18,19 @@
 /* The "nothing leads there" routes: found last, whatever else there is. */
 #define NET_METRIC_FLOOR 4278198272u
 #define NET_RULE_PRIORITY 100
+/* Inside, of the exceptions: asked before anything else. */
+#define NET_RULE_ANSWERS 98
+#define NET_RULE_ALLOW 99
+#define NET_TABLE_ANSWERS 28278u
+#define NET_TABLE_ALLOW 28277u
 
 struct uplink_ops;
+
+/* A network that this machine is in: what "local network" means in Publish=. */
+struct lan_net {
+	char ifname[IFNAMSIZ];
+	struct inprefix net; /* masked */
+};
 
 struct tunnelnet {
 	char name[16];
@@ -35,6 +46,9 @@ struct tunnelnet {
 	 */
 	bool rootless;
 	enum uplink wanted;		 /* as the settings say now */
+	struct exceptions exceptions;	 /* the same; those that are built are the journal's */
+	struct lan_net *lan;		 /* lan.c: as last looked at */
+	size_t n_lan;
 	const struct uplink_ops *uplink; /* as it is built: the journal's, else the wanted one */
 
 	bool have_journal;
@@ -84,15 +98,30 @@ int subnet_choose(struct tunnelnet *n);
 /* The host routes or uses something in our subnet now. 1, 0, -errno. */
 int subnet_collides(struct tunnelnet *n, const struct inprefix *p);
 
+/* lan.c: reads the machine's networks into n->lan. */
+int lan_refresh(struct tunnelnet *n);
+
+/* net-exceptions.c: what stands in the way of the exceptions that are to be built now. 0, or -errno with a sentence. */
+int exceptions_refuse(struct tunnelnet *n);
+/* The journal's exceptions become the wanted ones; what the old ones built is undone. For a namespace that is there. */
+int exceptions_renew(struct tunnelnet *n);
+/* -EADDRINUSE with a sentence: the server, or what it says, lies in a network of Allow=. */
+int exceptions_refuse_server(struct tunnelnet *n, const struct inaddr *server);
+int exceptions_refuse_settings(struct tunnelnet *n, const struct settings *s);
+
 /* net-watch.c: the namespace is left; all is over; our own change to this lock was just made. */
 void net_watch_leave(struct tunnelnet *n);
 void net_watch_free(struct tunnelnet *n);
+/* The machine's addresses matter from now on, or no longer. */
+void net_watch_addresses(struct tunnelnet *n);
 void net_watch_own_write(struct tunnelnet *n, enum lock_id id);
 
 /* tunnelnet.c: mark and subnets, in memory only. */
 int net_choose(struct tunnelnet *n);
 /* net-server.c: both locks without the server, and what led to it undone. */
 int net_close_opening(struct tunnelnet *n);
+/* net-server.c: another subnet for the veth; what had the old one is built again, the opening is closed. */
+int net_renumber(struct tunnelnet *n);
 /* net-connect.c: default route, resolvers, routes, lock, in this order. */
 int net_undo_connect(struct tunnelnet *n);
 int net_remove_tun(struct tunnelnet *n);

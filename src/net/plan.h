@@ -15,7 +15,9 @@
 
 #include "net/netctx.h"
 
-#define PLAN_STEPS_MAX 32
+#define PLAN_STEPS_MAX 48
+/* Names of steps that are there for exceptions only begin so. */
+#define PLAN_EXCEPTION "exc-"
 
 struct step;
 
@@ -106,6 +108,8 @@ int step_ifindex(struct rt *rt, const char *ifname);
 extern const struct step_ops step_netns;   /* step-netns.c */
 extern const struct step_ops step_sysctls; /* step-sysctl.c */
 extern const struct step_ops step_forward;
+extern const struct step_ops step_forward_kept; /* not undone by its own plan: another step has the same switches */
+extern const struct step_ops step_forward_lan;	/* of the machine's own networks; undoes all of them */
 extern const struct step_ops step_up; /* step-link.c */
 extern const struct step_ops step_veth;
 extern const struct step_ops step_mtu;
@@ -116,11 +120,16 @@ extern const struct step_ops step_tun_addrs;
 extern const struct step_ops step_route; /* step-route.c */
 extern const struct step_ops step_rule;
 extern const struct step_ops step_tun_routes;
+extern const struct step_ops step_allow; /* step-exceptions.c */
+extern const struct step_ops step_answers;
 extern const struct step_ops step_tun_default;
 extern const struct step_ops step_lock; /* step-nft.c */
 extern const struct step_ops step_opening;
 extern const struct step_ops step_dns; /* step-dns.c */
 extern const struct step_ops step_tun_dns;
+
+/* plan-exceptions.c: exceptions are built for this family. */
+bool plan_has_exceptions(const struct tunnelnet *n, int family);
 
 /* step-nft.c: 1 when the kernel has this lock as it should be now. */
 int lock_check(struct tunnelnet *n, enum lock_id id);

@@ -1,7 +1,8 @@
 /*
  * The two locks. Which texts make a lock, and the values in front of them.
  *
- * Theory. A lock is rendered from the journal (server, mark, subnets, guarded interfaces) and, for the inner one, from
+ * Theory. A lock is rendered from the journal (server, mark, subnets, guarded interfaces, exceptions and, for those that
+ * are published, the networks of the machine) and, for the inner one, from
  * the settings while connected. One transaction replaces all rules and the elements of all sets; counters stay. Right
  * after, the kernel's own listing is read and its hash kept beside the hash of the text: the lock is "as it should be"
  * when the text would be the same and the listing still is. So a flush or an edit by hand is seen, and doing it twice
@@ -21,6 +22,18 @@ static const char text_lock_inner[] =
 	;
 static const char text_lock_veth[] =
 #include "net/lock-veth.nft.inc"
+	;
+static const char text_lock_exceptions[] =
+#include "net/lock-exceptions.nft.inc"
+	;
+static const char text_host_table[] =
+#include "net/host-table.nft.inc"
+	;
+static const char text_host_veth_engine[] =
+#include "net/host-veth-engine.nft.inc"
+	;
+static const char text_host_exceptions[] =
+#include "net/host-exceptions.nft.inc"
 	;
 static const char text_host_veth[] =
 #include "net/host-veth.nft.inc"
@@ -126,40 +139,117 @@ static void add_guards(const struct tunnelnet *n, struct nft_text *t)
 	}
 }
 
-static void lock_render(const struct tunnelnet *n, enum lock_id id, struct nft_text *t)
+static void add_allowed(const struct exceptions *e, struct nft_text *t)
 {
-	bool veth = n->j.uplink == UPLINK_VETH;
-	struct inaddr inside4 = net_inside_addr(n, AF_INET), inside6 = net_inside_addr(n, AF_INET6);
+	for (unsigned i = 0; i < e->n_allow; i++)
+		nft_element_prefix(t, e->allow[i].addr.family == AF_INET ? "allow4" : "allow6", &e->allow[i]);
+}
+
+static void add_published(const struct exceptions *e, struct nft_text *t)
+{
+	for (unsigned i = 0; i < e->n_publish; i++) {
+		const struct publish *p = &e->publish[i];
+
+		nft_element_port_map(t, "published", p->tcp, p->port, p->inner);
+		nft_element_port(t, "services", p->tcp, p->inner);
+		if (p->scope != PUBLISH_LAN)
+			continue;
+		nft_element_port_map(t, "published_lan", p->tcp, p->port, p->inner);
+		nft_element_port(t, "services_lan", p->tcp, p->inner);
+	}
+}
+
+/* An interface with a name that nft would not take is not published to. */
+static void add_lan(const struct tunnelnet *n, struct nft_text *t)
+{
+	for (size_t i = 0; i < n->n_lan && exceptions_have_lan(&n->j.exceptions); i++)
+		if (nft_ifname_is_plain(n->lan[i].ifname))
+			nft_element_network(t, n->lan[i].net.addr.family == AF_INET ? "lan4" : "lan6",
+					    n->lan[i].ifname, &n->lan[i].net);
+}
+
+static void define_ends(const struct tunnelnet *n, struct nft_text *t)
+{
+	struct inaddr a = net_inside_addr(n, AF_INET);
+
+	nft_define_addr(t, "inside4", &a);
+	a = net_inside_addr(n, AF_INET6);
+	nft_define_addr(t, "inside6", &a);
+	a = net_host_addr(n, AF_INET);
+	nft_define_addr(t, "host4", &a);
+	a = net_host_addr(n, AF_INET6);
+	nft_define_addr(t, "host6", &a);
+}
+
+static void render_inner(const struct tunnelnet *n, struct nft_text *t)
+{
+	const struct exceptions *e = &n->j.exceptions;
+
+	if (journal_has_veth(&n->j))
+		define_ends(n, t);
+	nft_text_embed(t, text_lock_inner);
+	if (n->j.uplink == UPLINK_VETH) {
+		nft_text_embed(t, text_lock_veth);
+		add_server(n, t);
+	}
+	if (exceptions_any(e)) {
+		nft_text_embed(t, text_lock_exceptions);
+		add_allowed(e, t);
+		for (unsigned i = 0; i < e->n_publish; i++)
+			nft_element_port(t, "services", e->publish[i].tcp, e->publish[i].inner);
+	}
+	if (n->connected)
+		add_tunnel(&n->settings, t);
+}
+
+static void render_veth(const struct tunnelnet *n, struct nft_text *t)
+{
+	nft_define_ifname(t, "veth", n->veth);
+	define_ends(n, t);
+	nft_define_prefix(t, "net4", &n->j.net4);
+	nft_define_prefix(t, "net6", &n->j.net6);
+	nft_text_embed(t, text_host_veth);
+	if (n->j.uplink == UPLINK_VETH)
+		nft_text_embed(t, text_host_veth_engine);
+	if (exceptions_any(&n->j.exceptions)) {
+		nft_text_embed(t, text_host_exceptions);
+		add_allowed(&n->j.exceptions, t);
+		add_published(&n->j.exceptions, t);
+		add_lan(n, t);
+	}
+	add_guards(n, t);
+}
+
+static void render_outer(const struct tunnelnet *n, struct nft_text *t)
+{
+	nft_text_embed(t, text_host_table);
+	if (n->j.uplink == UPLINK_SOCKET)
+		nft_text_embed(t, text_host_socket);
+	if (journal_has_veth(&n->j))
+		render_veth(n, t);
+	add_server(n, t);
+}
+
+/* The networks of the machine are looked at once per text, so that they are the same for hash and kernel. */
+static int lock_render(struct tunnelnet *n, enum lock_id id, struct nft_text *t)
+{
+	int r = 0;
 
 	t->table = lock_table(n, id);
 	nft_define_mark(t, "engine_mark", n->j.mark);
 	switch (id) {
 	case LOCK_INNER:
-		nft_text_embed(t, text_lock_inner);
-		if (veth) {
-			nft_text_embed(t, text_lock_veth);
-			add_server(n, t);
-		}
-		if (n->connected)
-			add_tunnel(&n->settings, t);
+		render_inner(n, t);
 		break;
 	case LOCK_OUTER:
-		if (veth) {
-			nft_define_ifname(t, "veth", n->veth);
-			nft_define_addr(t, "inside4", &inside4);
-			nft_define_addr(t, "inside6", &inside6);
-			nft_define_prefix(t, "net4", &n->j.net4);
-			nft_define_prefix(t, "net6", &n->j.net6);
-			nft_text_embed(t, text_host_veth);
-			add_guards(n, t);
-		} else {
-			nft_text_embed(t, text_host_socket);
-		}
-		add_server(n, t);
+		if (exceptions_have_lan(&n->j.exceptions))
+			r = lan_refresh(n);
+		render_outer(n, t);
 		break;
 	case _LOCK_MAX:
 		break;
 	}
+	return r < 0 ? r : nft_text_error(t);
 }
 
 /* ---- the kernel ---- */
@@ -176,7 +266,7 @@ static int lock_listing(struct tunnelnet *n, enum lock_id id, uint64_t *ret)
 	if (r < 0)
 		return r;
 	h = journal_hash(inet, strlen(inet));
-	if (id == LOCK_OUTER && n->j.uplink == UPLINK_VETH) {
+	if (id == LOCK_OUTER && journal_has_veth(&n->j)) {
 		r = nft_list_table(lock_netns(n, id), "arp", lock_table(n, id), &arp);
 		if (r < 0)
 			return r;
@@ -195,8 +285,7 @@ int lock_check(struct tunnelnet *n, enum lock_id id)
 
 	if (id == LOCK_INNER && n->ns_fd < 0)
 		return 0;
-	lock_render(n, id, &t);
-	r = nft_text_error(&t);
+	r = lock_render(n, id, &t);
 	if (r == 0)
 		r = mark->text == journal_hash(t.b.s, t.b.len);
 	nft_text_done(&t);
@@ -222,9 +311,11 @@ int lock_apply(struct tunnelnet *n, enum lock_id id)
 	struct lock_mark mark = { 0 };
 	int r;
 
-	lock_render(n, id, &t);
-	r = nft_apply(lock_netns(n, id), &t, false, &why);
-	net_watch_own_write(n, id);
+	r = lock_render(n, id, &t);
+	if (r == 0) {
+		r = nft_apply(lock_netns(n, id), &t, false, &why);
+		net_watch_own_write(n, id);
+	}
 	if (r == 0) {
 		mark.text = journal_hash(t.b.s, t.b.len);
 		r = lock_listing(n, id, &mark.listing); /* a lock that cannot be read back is no lock */
@@ -304,13 +395,13 @@ static void step_lock_print(const struct tunnelnet *n, const struct step *s, FIL
 	bool opening = s->name && str_has_prefix(s->name, "open-"), tun = s->name && str_has_prefix(s->name, "tun-");
 
 	fprintf(f, "nftables: %s lock, table inet %s", lock_name(s->lock), lock_table(n, s->lock));
-	if (s->lock == LOCK_OUTER && n->j.uplink == UPLINK_VETH)
+	if (s->lock == LOCK_OUTER && journal_has_veth(&n->j))
 		fprintf(f, " and table arp %s", lock_table(n, s->lock));
 	if (opening)
 		fprintf(f, ": let the engine's packets through to the server's address, protocol and port");
 	else if (!tun)
-		fprintf(f, ", with no opening%s",
-			s->lock == LOCK_OUTER && n->j.uplink == UPLINK_VETH
+		fprintf(f, ", with no opening%s%s", exceptions_any(&n->j.exceptions) ? " but for the exceptions" : "",
+			s->lock == LOCK_OUTER && journal_has_veth(&n->j)
 				? "; and what will be let out leaves with this machine's address (masquerade)"
 				: "");
 	if (!tun)

@@ -207,18 +207,21 @@ static int note_machine6(struct tunnelnet *n)
 	return r < 0 ? r : note(n, IPV6_ALL, 1, IPV6_ALL);
 }
 
-int forward_note(struct tunnelnet *n)
+static int note_interface(struct tunnelnet *n, int family, const char *ifname)
 {
 	char path[SYSCTL_PATH_MAX];
-	int r;
 
-	if (n->j.server.addr.family == AF_INET) {
-		r = conf_path(path, "ipv4", n->j.outgoing, "forwarding") ? note(n, path, 1, IPV4_ALL) : -EINVAL;
-	} else {
-		r = !conf_path(path, "ipv6", n->j.outgoing, "force_forwarding") ? -EINVAL
-		    : n->no_force_forwarding || !sysctl_exists(path)		? note_machine6(n)
-										: note(n, path, 1, IPV6_ALL);
-	}
+	if (family == AF_INET)
+		return conf_path(path, "ipv4", ifname, "forwarding") ? note(n, path, 1, IPV4_ALL) : -EINVAL;
+	if (!conf_path(path, "ipv6", ifname, "force_forwarding"))
+		return -EINVAL;
+	return n->no_force_forwarding || !sysctl_exists(path) ? note_machine6(n) : note(n, path, 1, IPV6_ALL);
+}
+
+int forward_note(struct tunnelnet *n)
+{
+	int r = note_interface(n, n->j.server.addr.family, n->j.outgoing);
+
 	if (r < 0)
 		return net_error(n, r, "Forwarding on %s cannot be prepared: %s; Uplink=socket needs none.",
 				 n->j.outgoing, strerror(-r));
@@ -230,8 +233,11 @@ int forward_note(struct tunnelnet *n)
 /* The veth's own switch needs no note: it dies with the link. */
 static bool veth_switch6(const struct tunnelnet *n, char path[SYSCTL_PATH_MAX])
 {
-	return conf_path(path, "ipv6", n->veth, "force_forwarding") && n->j.server.addr.family == AF_INET6 &&
-	       !n->no_force_forwarding && sysctl_exists(path);
+	bool wanted = (n->j.uplink == UPLINK_VETH && n->j.server.addr.family == AF_INET6) ||
+		      plan_has_exceptions(n, AF_INET6);
+
+	return wanted && conf_path(path, "ipv6", n->veth, "force_forwarding") && !n->no_force_forwarding &&
+	       sysctl_exists(path);
 }
 
 /* A third value is somebody else's, and stays. */
@@ -346,3 +352,96 @@ static void forward_print(const struct tunnelnet *n, const struct step *s, FILE 
 }
 
 const struct step_ops step_forward = { forward_check, forward_apply, forward_undo, forward_print };
+
+const struct step_ops step_forward_kept = { forward_check, forward_apply, NULL, forward_print };
+
+/* ---- forwarding for exceptions ---- */
+
+/* Published to the local network: all of it. Allowed: the interfaces whose network that is. */
+static bool lan_is_needed(const struct tunnelnet *n, const struct lan_net *lan)
+{
+	return plan_has_exceptions(n, lan->net.addr.family) &&
+	       (exceptions_have_lan(&n->j.exceptions) || exceptions_find_allow(&n->j.exceptions, &lan->net));
+}
+
+/* Where a network of Allow= is that this machine is not in itself: behind some router. */
+static bool way_to(struct tunnelnet *n, const struct inprefix *p, char ret[IFNAMSIZ])
+{
+	struct rt_route way;
+	struct rt_link link;
+	struct rt *host;
+
+	if (net_host(n, &host) < 0 || rt_route_lookup(host, &p->addr, &way) < 0 || !way.oif ||
+	    rt_link_get_index(host, way.oif, &link) < 0 || link.loopback)
+		return false;
+	return str_copy(ret, IFNAMSIZ, link.name);
+}
+
+/* Calls fn for each interface that must forward; a value other than 0 ends it. */
+static int lan_foreach(struct tunnelnet *n, int (*fn)(struct tunnelnet *n, int family, const char *ifname))
+{
+	const struct exceptions *e = &n->j.exceptions;
+	char ifname[IFNAMSIZ];
+	int r = lan_refresh(n);
+
+	for (size_t i = 0; i < n->n_lan && r == 0; i++)
+		if (lan_is_needed(n, &n->lan[i]))
+			r = fn(n, n->lan[i].net.addr.family, n->lan[i].ifname);
+	for (unsigned i = 0; i < e->n_allow && r == 0; i++)
+		if (plan_has_exceptions(n, e->allow[i].addr.family) && way_to(n, &e->allow[i], ifname))
+			r = fn(n, e->allow[i].addr.family, ifname);
+	return r;
+}
+
+/* 1: it forwards nothing yet and the journal does not know of it. */
+static int lan_is_missing(struct tunnelnet *n, int family, const char *ifname)
+{
+	bool force6 = family == AF_INET6;
+	char path[SYSCTL_PATH_MAX];
+	uint32_t now = 0;
+
+	if (!conf_path(path, force6 ? "ipv6" : "ipv4", ifname, force6 ? "force_forwarding" : "forwarding"))
+		return 0;
+	if (force6 && (n->no_force_forwarding || !sysctl_exists(path)))
+		(void)str_copy(path, sizeof(path), IPV6_ALL);
+	return sysctl_read(path, &now) == 0 && now == 0 && !journal_find_save(&n->j, path);
+}
+
+static int lan_note(struct tunnelnet *n, int family, const char *ifname)
+{
+	int r = note_interface(n, family, ifname);
+
+	return r == -ENOENT ? 0 : r; /* it went away */
+}
+
+static int forward_lan_check(struct tunnelnet *n, const struct step *s)
+{
+	int r = lan_foreach(n, lan_is_missing);
+
+	return r < 0 ? r : r > 0 ? 0 : forward_check(n, s);
+}
+
+/* The journal first, then the lock, which keeps the machine from routing by these switches, then the switches. */
+static int forward_lan_apply(struct tunnelnet *n, const struct step *s)
+{
+	int r = lan_foreach(n, lan_note);
+
+	if (r < 0)
+		return net_error(n, r, "Forwarding for the exceptions of tunnel %s cannot be prepared: %s.", n->name,
+				 strerror(-r));
+	r = net_journal(n);
+	if (r == 0)
+		r = lock_check(n, LOCK_OUTER);
+	if (r == 0)
+		r = lock_apply(n, LOCK_OUTER);
+	return r < 0 ? r : forward_apply(n, s);
+}
+
+static void forward_lan_print(const struct tunnelnet *n, const struct step *s, FILE *f)
+{
+	(void)s; /* no parameters */
+	fprintf(f, "switch on forwarding for the interfaces of the networks that the exceptions name, and for %s, not for the machine",
+		n->veth);
+}
+
+const struct step_ops step_forward_lan = { forward_lan_check, forward_lan_apply, forward_undo, forward_lan_print };

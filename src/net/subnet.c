@@ -1,19 +1,22 @@
 /*
  * A subnet for the veth that collides with nothing the host routes or uses.
  *
- * Candidates come from the private pools in an order that the tunnel's name decides, so a tunnel keeps its subnet from
- * one day to the next. A route shorter than /8 is somebody's way of writing "default" and covers everything; it does
+ * Candidates come from the private pools in an order that the tunnel's name decides (for IPv6 also the machine's own
+ * number), so a tunnel keeps its subnet from one day to the next: published services have a stable address. A route shorter than /8 is somebody's way of writing "default" and covers everything; it does
  * not count. Machines that route all of 10/8 and its sisters get one from the benchmarking range.
  */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/str.h"
 #include "net/netctx.h"
 
 #define TRIES_PER_POOL 256
 #define DEFAULT_LIKE 8 /* bits */
+#define ULA_LEN 48     /* of one site */
 
 static const struct {
 	uint32_t base;
@@ -103,6 +106,8 @@ static int taken_collect(struct tunnelnet *n, struct taken *t)
 		r = taken_addrs(n, rt, own.index, t);
 	if (r == 0)
 		r = journal_foreach_other(n->name, taken_other, t);
+	for (unsigned i = 0; i < n->j.exceptions.n_allow && r == 0; i++)
+		r = taken_add(t, &n->j.exceptions.allow[i]);
 	for (size_t i = 0; i < n->n_avoid && r == 0; i++)
 		if (n->avoid[i].len >= DEFAULT_LIKE)
 			r = taken_add(t, &n->avoid[i]);
@@ -130,19 +135,62 @@ static struct inprefix candidate4(const struct tunnelnet *n, size_t pool, unsign
 	return p;
 }
 
-/* RFC 4193: 40 random bits. The pair is ::2 and ::3, because ::0 is the routers' anycast address. */
-static int candidate6(struct inprefix *ret)
+/*
+ * RFC 4193: 40 bits that nobody else has. Here they come from the machine's number, which stays in the hash: 56 bits of
+ * it are used, and the address is seen on this machine only. Machines without a number get random ones.
+ */
+static int seed6(const struct tunnelnet *n, unsigned i, uint64_t *ret)
+{
+	_cleanup_(freep) char *id = NULL, *text = NULL;
+	size_t len;
+
+	if (file_read(AT_FDCWD, "/etc/machine-id", 64, &id, &len) < 0 || len < 32)
+		return getrandom(ret, sizeof(*ret), 0) == sizeof(*ret) ? 0 : -EIO;
+	text = str_format("%s/%s/%u", n->name, id, i);
+	if (!text)
+		return -ENOMEM;
+	*ret = journal_hash(text, strlen(text));
+	return 0;
+}
+
+/* The pair is ::2 and ::3, because ::0 is the routers' anycast address. */
+static int candidate6(const struct tunnelnet *n, unsigned i, struct inprefix *ret)
 {
 	struct inprefix p = { .len = 127 };
+	uint64_t seed;
+	int r = seed6(n, i, &seed);
 
+	if (r < 0)
+		return r;
 	memset(&p.addr, 0, sizeof(p.addr));
 	p.addr.family = AF_INET6;
-	if (getrandom(p.addr.bytes + 1, 7, 0) != 7)
-		return -EIO;
+	memcpy(p.addr.bytes + 1, &seed, 7);
 	p.addr.bytes[0] = 0xfd;
 	p.addr.bytes[15] = 2;
 	*ret = p;
 	return 0;
+}
+
+/* Somebody's route to all of fd00::/8 does not mean that there is a machine at our address. */
+static int choose6(struct tunnelnet *n, const struct taken *t, struct inprefix *ret)
+{
+	struct inprefix p;
+
+	for (unsigned i = 0; i < TRIES_PER_POOL; i++) {
+		int r = candidate6(n, i, &p);
+		bool free_one = true;
+
+		if (r < 0)
+			return net_error(n, r, "No IPv6 addresses can be chosen for tunnel %s: %s.", n->name, strerror(-r));
+		for (size_t k = 0; k < t->n && free_one; k++)
+			free_one = t->v[k].addr.family != AF_INET6 || t->v[k].len < ULA_LEN ||
+				   !inprefix_overlaps(&t->v[k], &p);
+		if (free_one) {
+			*ret = p;
+			return 0;
+		}
+	}
+	return net_error(n, -EADDRINUSE, "No IPv6 addresses are left for the veth of tunnel %s.", n->name);
 }
 
 static int choose(struct tunnelnet *n, const struct taken *t)
@@ -155,11 +203,9 @@ static int choose(struct tunnelnet *n, const struct taken *t)
 
 			if (is_taken(t, &p4))
 				continue;
-			do {
-				r = candidate6(&p6);
-				if (r < 0)
-					return net_error(n, r, "The kernel gave no random numbers.");
-			} while (is_taken(t, &p6));
+			r = choose6(n, t, &p6);
+			if (r < 0)
+				return r;
 			n->j.net4 = p4;
 			n->j.net6 = p6;
 			return 0;

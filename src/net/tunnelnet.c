@@ -33,6 +33,7 @@ struct tunnelnet *tunnelnet_free(struct tunnelnet *n)
 	free(n->journal_path);
 	free(n->netns_path);
 	free(n->avoid);
+	free(n->lan);
 	free(n->error);
 	free(n);
 	return NULL;
@@ -94,10 +95,29 @@ int tunnelnet_new(struct tunnelnet **ret, const char *name, enum uplink uplink, 
 				  ret_error);
 	if (r < 0)
 		n->j.uplink = uplink;
+	n->exceptions = n->j.exceptions;
 	n->uplink = uplink_ops(n->j.uplink);
 	reopen_netns(n);
 	*ret = TAKE_PTR(n);
 	return 0;
+}
+
+void tunnelnet_set_exceptions(struct tunnelnet *n, const struct exceptions *e)
+{
+	n->exceptions = *e;
+}
+
+const struct exceptions *tunnelnet_exceptions(const struct tunnelnet *n)
+{
+	return &n->j.exceptions;
+}
+
+bool tunnelnet_service_address(const struct tunnelnet *n, int family, struct inaddr *ret)
+{
+	if (n->j.exceptions.n_publish == 0 || !plan_has_exceptions(n, family))
+		return false;
+	*ret = net_inside_addr(n, family);
+	return true;
 }
 
 int tunnelnet_avoid(struct tunnelnet *n, const struct inprefix *p)
@@ -205,7 +225,7 @@ int net_choose(struct tunnelnet *n)
 
 	if (r < 0)
 		return net_error(n, r, "No firewall mark is left for tunnel %s: %s.", n->name, strerror(-r));
-	return n->j.uplink == UPLINK_VETH ? subnet_choose(n) : 0;
+	return journal_has_veth(&n->j) ? subnet_choose(n) : 0;
 }
 
 static int begin_journal(struct tunnelnet *n)
@@ -214,7 +234,11 @@ static int begin_journal(struct tunnelnet *n)
 
 	r = check_foreign(n);
 	if (r == 0)
-		r = net_choose(n);
+		r = exceptions_refuse(n);
+	if (r < 0)
+		return r;
+	n->j.exceptions = n->exceptions;
+	r = net_choose(n);
 	if (r < 0)
 		return r;
 	r = dir_make(n->run_dir, 0755);
@@ -278,8 +302,8 @@ int tunnelnet_prepare(struct tunnelnet *n, char **ret_error)
 
 	net_begin(n);
 	r = refuse_prepare(n);
-	if (r == 0 && fresh)
-		r = begin_journal(n);
+	if (r == 0)
+		r = fresh ? begin_journal(n) : exceptions_renew(n);
 	if (r == 0)
 		r = failpoint("up", "journal", true);
 	if (r == 0)

@@ -41,6 +41,17 @@ enum tunnelnet_presence tunnelnet_presence(struct tunnelnet *n);
  */
 int tunnelnet_avoid(struct tunnelnet *n, const struct inprefix *p);
 
+/*
+ * What the next tunnelnet_prepare() lets through beside the tunnel; those that are built already are undone first where
+ * they differ. Not called: what is built stays, and a new tunnel has none. Refused by tunnelnet_prepare(): a port that
+ * another tunnel publishes or that a program of this machine listens on (-EADDRINUSE).
+ */
+void tunnelnet_set_exceptions(struct tunnelnet *n, const struct exceptions *e);
+/* Those that are built, borrowed. */
+const struct exceptions *tunnelnet_exceptions(const struct tunnelnet *n);
+/* The address at which this machine finds published services; false: there is none of this family. */
+bool tunnelnet_service_address(const struct tunnelnet *n, int family, struct inaddr *ret);
+
 /* absent or partial -> locked. Doing it twice writes nothing. A foreign object in the way is an error, never replaced. */
 int tunnelnet_prepare(struct tunnelnet *n, char **ret_error);
 

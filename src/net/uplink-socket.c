@@ -1,6 +1,7 @@
 /*
  * uplink = socket: the engine's transport socket lives in the default namespace, the namespace has the tun only. No
- * veth, no forwarding, no address translation, nothing to collide with. Here too: making the socket for both uplinks.
+ * veth, no forwarding, no address translation, nothing to collide with: unless settings.conf has exceptions. For them
+ * alone there is a veth then, and the engine's packets do not go that way. Here too: making the socket for both uplinks.
  */
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -18,8 +19,10 @@
 
 static void socket_plan_prepare(struct plan *p, const struct tunnelnet *n)
 {
-	(void)p; /* nothing on the host but the lock */
-	(void)n;
+	if (!exceptions_any(&n->j.exceptions))
+		return; /* nothing on the host but the lock */
+	uplink_veth_pair(p, n, false);
+	plan_exceptions(p, n);
 }
 
 static void socket_plan_open(struct plan *p, const struct tunnelnet *n, uint32_t mtu)

@@ -89,12 +89,22 @@ void uplink_veth_gates(struct plan *p, const struct tunnelnet *n)
 	}
 }
 
-static void veth_plan_prepare(struct plan *p, const struct tunnelnet *n)
+void uplink_veth_addr6(struct plan *p, const struct tunnelnet *n, bool exceptions)
+{
+	add_addr(p, n, exceptions ? PLAN_EXCEPTION "veth-addr6" : "veth-addr6", false, AF_INET6);
+	add_addr(p, n, exceptions ? PLAN_EXCEPTION "uplink-addr6" : "uplink-addr6", true, AF_INET6);
+	add_neigh(p, n, exceptions ? PLAN_EXCEPTION "veth-neigh6" : "veth-neigh6", false, AF_INET6);
+	add_neigh(p, n, exceptions ? PLAN_EXCEPTION "uplink-neigh6" : "uplink-neigh6", true, AF_INET6);
+}
+
+void uplink_veth_pair(struct plan *p, const struct tunnelnet *n, bool engine)
 {
 	struct step *s;
 
 	uplink_veth_gates(p, n);
-	plan_add(p, &step_veth, "veth", false, "the way out for the engine's encrypted packets", "deleted");
+	plan_add(p, &step_veth, "veth", false,
+		 engine ? "the way out for the engine's encrypted packets" : "the way of the exceptions, and of nothing else",
+		 "deleted");
 	s = plan_add(p, &step_sysctls, "veth-sysctls", false,
 		     "the host end forwards, and learns nothing from the other end", WITH_LINK);
 	s->sysctls.rows = veth_rows;
@@ -103,8 +113,10 @@ static void veth_plan_prepare(struct plan *p, const struct tunnelnet *n)
 	add_addr(p, n, "uplink-addr", true, AF_INET);
 	add_neigh(p, n, "veth-neigh", false, AF_INET);
 	add_neigh(p, n, "uplink-neigh", true, AF_INET);
-	add_engine_table(p, n, "engine-rule4", "engine-floor4", AF_INET);
-	add_engine_table(p, n, "engine-rule6", "engine-floor6", AF_INET6);
+	if (engine) {
+		add_engine_table(p, n, "engine-rule4", "engine-floor4", AF_INET);
+		add_engine_table(p, n, "engine-rule6", "engine-floor6", AF_INET6);
+	}
 	s = plan_add(p, &step_up, "veth-up", false, "from here on the pair carries what both locks let through",
 		     "set down first of the links");
 	s->up.ifname = n->veth;
@@ -113,22 +125,25 @@ static void veth_plan_prepare(struct plan *p, const struct tunnelnet *n)
 	s->up.ifname = NET_UPLINK;
 }
 
+static void veth_plan_prepare(struct plan *p, const struct tunnelnet *n)
+{
+	uplink_veth_pair(p, n, true);
+	plan_exceptions(p, n);
+}
+
+/* Exceptions need the switches and IPv6 whatever the engine's server is: then they are not the opening's to undo. */
 static void veth_plan_open(struct plan *p, const struct tunnelnet *n, uint32_t mtu)
 {
 	struct step *s;
 	int family = n->j.server.addr.family;
 
-	plan_add(p, &step_forward, "forward", false,
+	plan_add(p, exceptions_any(&n->j.exceptions) ? &step_forward_kept : &step_forward, "forward", false,
 		 "packets of the veth are forwarded; the outer lock keeps this machine from routing anything else",
 		 "put back to the old values, unless somebody changed them since or another tunnel needs them");
 	s = plan_add(p, &step_mtu, "veth-mtu", false, "the engine's packets need no fragments", WITH_LINK);
 	s->mtu = mtu ? MAX(mtu, (uint32_t)VETH_MTU_MIN) : 0;
-	if (family == AF_INET6) {
-		add_addr(p, n, "veth-addr6", false, AF_INET6);
-		add_addr(p, n, "uplink-addr6", true, AF_INET6);
-		add_neigh(p, n, "veth-neigh6", false, AF_INET6);
-		add_neigh(p, n, "uplink-neigh6", true, AF_INET6);
-	}
+	if (family == AF_INET6 && !plan_has_exceptions(n, AF_INET6))
+		uplink_veth_addr6(p, n, false);
 	s = plan_add(p, &step_opening, "open-inner", true,
 		     "the engine's marked packets to this server, and nothing else",
 		     "closed when the server changes or the tunnel stops");

@@ -21,5 +21,11 @@ extern const struct uplink_ops uplink_socket;
 const struct uplink_ops *uplink_ops(enum uplink u);
 /* uplink-veth.c: the two rules on the host, known by name alone. */
 void uplink_veth_gates(struct plan *p, const struct tunnelnet *n);
+/* The pair with its ends' addresses, up; `engine`: with the table that the engine's mark selects. */
+void uplink_veth_pair(struct plan *p, const struct tunnelnet *n, bool engine);
+/* IPv6 on the pair: for the engine while its server is an IPv6 one, or for the exceptions as long as there are some. */
+void uplink_veth_addr6(struct plan *p, const struct tunnelnet *n, bool exceptions);
+/* plan-exceptions.c: behind the uplink's own steps; nothing where there are none. */
+void plan_exceptions(struct plan *p, const struct tunnelnet *n);
 /* A non-blocking, connecting socket with the tunnel's mark (0: none, to set one needs rights), made in that namespace. */
 int uplink_open_socket(int netns_fd, uint32_t mark, const struct endpoint *server, enum transport transport, int *ret);

@@ -36,11 +36,13 @@ int nft_watch_open(int *ret_fd)
 	return watch_open(NETLINK_NETFILTER, groups, ARRAY_SIZE(groups), ret_fd);
 }
 
-int rt_watch_open(int *ret_fd)
+int rt_watch_open(bool addresses, int *ret_fd)
 {
-	static const int groups[] = { RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF };
+	static const int groups[] = { RTNLGRP_IPV4_RULE,    RTNLGRP_IPV6_RULE,	 RTNLGRP_IPV4_NETCONF,
+				      RTNLGRP_IPV6_NETCONF, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR };
+	static const size_t n_address_groups = 2;
 
-	return watch_open(NETLINK_ROUTE, groups, ARRAY_SIZE(groups), ret_fd);
+	return watch_open(NETLINK_ROUTE, groups, ARRAY_SIZE(groups) - (addresses ? 0 : n_address_groups), ret_fd);
 }
 
 int way_watch_open(int *ret_fd)

@@ -4,12 +4,13 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* In the caller's network namespace; non-blocking, close-on-exec. */
 int nft_watch_open(int *ret_fd);
-/* Policy rules, and the switches of interfaces (forwarding). */
-int rt_watch_open(int *ret_fd);
+/* Policy rules, and the switches of interfaces (forwarding); with `addresses` also the machine's addresses. */
+int rt_watch_open(bool addresses, int *ret_fd);
 /* Links, addresses, routes and policy rules: all that may change a packet's way out of this machine. */
 int way_watch_open(int *ret_fd);
 

@@ -7,6 +7,7 @@
 #include "base/fingerprint.h"
 #include "base/inaddr.h"
 #include "base/secret.h"
+#include "profile/exceptions.h"
 #include "profile/settings.h"
 
 #define PROFILE_FILE_MAX (1024 * 1024) /* bytes; larger profiles and key files are refused */
@@ -134,6 +135,7 @@ struct tunnel_settings {
 	enum { DEFAULT_ROUTE_AUTO, DEFAULT_ROUTE_YES, DEFAULT_ROUTE_NO } default_route;
 	char *via; /* reserved: another tunnel */
 	char **users, **groups; /* [Access]: names or numbers; both NULL: everybody whom the bus lets */
+	struct exceptions exceptions;
 };
 
 struct profile {

@@ -1,6 +1,6 @@
 /*
- * settings.conf of a tunnel: one key table. Keys that would change the confinement and are not built yet are known and
- * refused, so that nobody believes in a protection or an opening that is not there. Documented in nsvpn.conf(5).
+ * settings.conf of a tunnel: one key table. Keys that are not built yet are known and refused, so that nobody believes in
+ * something that is not there. Documented in nsvpn.conf(5).
  */
 #include "profile/tunnel-settings.h"
 
@@ -118,7 +118,85 @@ static int parse_groups(struct tunnel_settings *s, const char *value, const char
 	return parse_names(value, &s->groups);
 }
 
-#define NOT_CONFINED_SO "is not supported yet; remove the line, since nsvpn would not keep what it promises"
+/*
+ * Of the lines of [Exceptions] each adds to the ones before, as people expect of a list of ports: what a line says is
+ * open, and nothing else.
+ */
+static int add_publish(struct exceptions *e, const char *word, const char **ret_want)
+{
+	struct publish p;
+	int r = publish_parse(word, &p);
+
+	if (r < 0)
+		return r;
+	r = exceptions_add_publish(e, &p);
+	if (r == -EEXIST)
+		*ret_want = "each port of a protocol once";
+	if (r == -E2BIG)
+		*ret_want = "32 ports at most";
+	return r < 0 ? -EINVAL : 0;
+}
+
+static int parse_publish(struct tunnel_settings *s, const char *value, const char **ret_want)
+{
+	_cleanup_(freep) char *copy = strdup(value);
+	struct exceptions e = s->exceptions;
+	char *rest = copy, *word;
+
+	if (!copy)
+		return -ENOMEM;
+	*ret_want = "ports as in tcp:8080, udp:51413, tcp:8080:80 (80 inside) or tcp:8080@machine (not for the local network), "
+		    "separated by blanks";
+	while ((word = str_next_word(&rest))) {
+		int r = add_publish(&e, word, ret_want);
+
+		if (r < 0)
+			return r;
+	}
+	if (e.n_publish == s->exceptions.n_publish)
+		return -EINVAL;
+	s->exceptions = e;
+	return 0;
+}
+
+static int add_allow(struct exceptions *e, const char *word, const char **ret_want)
+{
+	const char *why = NULL;
+	struct inprefix p;
+	int r = allow_parse(word, &p, &why);
+
+	if (r == -EDOM)
+		*ret_want = why;
+	if (r < 0)
+		return r;
+	r = exceptions_add_allow(e, &p);
+	if (r == -EEXIST)
+		*ret_want = "networks that do not overlap";
+	if (r == -E2BIG)
+		*ret_want = "32 networks at most";
+	return r < 0 ? -EINVAL : 0;
+}
+
+static int parse_allow(struct tunnel_settings *s, const char *value, const char **ret_want)
+{
+	_cleanup_(freep) char *copy = strdup(value);
+	struct exceptions e = s->exceptions;
+	char *rest = copy, *word;
+
+	if (!copy)
+		return -ENOMEM;
+	*ret_want = "networks as in 192.168.1.0/24 or fd12:3456::/64, separated by blanks";
+	while ((word = str_next_word(&rest))) {
+		int r = add_allow(&e, word, ret_want);
+
+		if (r < 0)
+			return r;
+	}
+	if (e.n_allow == s->exceptions.n_allow)
+		return -EINVAL;
+	s->exceptions = e;
+	return 0;
+}
 
 static const struct tunnel_key keys[] = {
 	{ "Tunnel", "Uplink", parse_uplink, NULL },
@@ -129,8 +207,8 @@ static const struct tunnel_key keys[] = {
 	{ "Tunnel", "Via", NULL, "is not supported yet: a tunnel cannot run inside another; remove the line" },
 	{ "Access", "Users", parse_users, NULL },
 	{ "Access", "Groups", parse_groups, NULL },
-	{ "Exceptions", "Allow", NULL, NOT_CONFINED_SO },
-	{ "Exceptions", "Publish", NULL, NOT_CONFINED_SO },
+	{ "Exceptions", "Allow", parse_allow, NULL },
+	{ "Exceptions", "Publish", parse_publish, NULL },
 };
 
 const struct tunnel_key *tunnel_settings_keys(size_t *ret_n)
@@ -203,6 +281,9 @@ static int on_key(void *userdata, unsigned line, unsigned column, const char *se
 	shown = str_escape(value, strlen(value), 60);
 	if (!shown)
 		return -ENOMEM;
+	if (r == -EDOM)
+		return complain(l, str_format("%s:%u:%u: '%s' for %s= in [%s] %s", l->source, line, column, shown, key,
+					      section, want));
 	return complain(l, str_format("%s:%u:%u: '%s' is no value for %s= in [%s]; give %s", l->source, line, column,
 				      shown, key, section, want));
 }

@@ -5,7 +5,10 @@
 
 struct tunnel_key {
 	const char *section, *key;
-	/* Reads value; -EINVAL with what would be right in *ret_want (static), -ENOMEM. NULL: refused. */
+	/*
+	 * Reads value; -EINVAL with what would be right in *ret_want (static); -EDOM with what is wrong about it instead,
+	 * as the rest of a sentence; -ENOMEM. NULL: refused.
+	 */
 	int (*parse)(struct tunnel_settings *s, const char *value, const char **ret_want);
 	const char *refusal; /* why the key cannot be used, with the remedy */
 };

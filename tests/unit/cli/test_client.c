@@ -60,6 +60,13 @@ static int get_strings(sd_bus *bus, const char *path, const char *interface, con
 	return sd_bus_message_append(reply, "as", 2, "10.8.0.2/24", "fd00::2/64");
 }
 
+static int get_exceptions(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+			  void *userdata, sd_bus_error *e)
+{
+	(void)bus, (void)path, (void)interface, (void)property, (void)userdata, (void)e;
+	return sd_bus_message_append(reply, "as", 2, "Publish=tcp:8080", "Allow=192.168.1.0/24");
+}
+
 struct helper {
 	const char *name, *state, *host, *empty;
 	uint16_t port;
@@ -76,6 +83,8 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("LastError", "s", get_text, offsetof(struct helper, empty), 0),
 	SD_BUS_PROPERTY("OfALaterVersion", "s", get_text, offsetof(struct helper, empty), 0),
 	SD_BUS_PROPERTY("Addresses", "as", get_strings, 0, 0),
+	SD_BUS_PROPERTY("Exceptions", "as", get_exceptions, 0, 0),
+	SD_BUS_PROPERTY("ServiceAddresses", "as", get_strings, 0, 0),
 	SD_BUS_PROPERTY("RemotePort", "q", NULL, offsetof(struct helper, port), 0),
 	SD_BUS_PROPERTY("Mtu", "u", NULL, offsetof(struct helper, mtu), 0),
 	SD_BUS_PROPERTY("FullTunnel", "b", NULL, offsetof(struct helper, full), 0),
@@ -140,7 +149,9 @@ Test(tunnel_view, reads_all_properties_and_prints_the_contracts_json, .timeout =
 			 "\"transport\":null},\"cipher\":null,\"addresses\":[\"10.8.0.2/24\",\"fd00::2/64\"],\"dns\":[],"
 			 "\"mtu\":1420,\"netns\":null,\"since\":\"2026-01-01T00:00:00Z\",\"last_handshake\":null,"
 			 "\"rx_bytes\":12345678901,\"tx_bytes\":0,\"dropped_by_lock\":0,\"engine_pid\":null,\"processes\":0,"
-			 "\"exceptions\":[],\"verdict\":null,\"last_error\":null,\"search_domains\":[],\"full_tunnel\":true,\"programs\":[]}");
+			 "\"exceptions\":[\"Publish=tcp:8080\",\"Allow=192.168.1.0/24\"],\"verdict\":null,\"last_error\":null,"
+			 "\"search_domains\":[],\"service_addresses\":[\"10.8.0.2/24\",\"fd00::2/64\"],\"full_tunnel\":true,"
+			 "\"programs\":[]}");
 	cr_expect_eq(tunnel_view_read(&c, "other", &v, &e), -ENOENT);
 	tunnel_view_done(&v);
 	sd_bus_flush_close_unref(c.bus);

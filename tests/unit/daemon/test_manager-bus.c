@@ -170,6 +170,41 @@ Test(manager_bus, up_status_down)
 	expect_string("State", "down");
 }
 
+static void expect_strings(const char *property, const char *first, const char *second)
+{
+	sd_bus_message *reply = get(property);
+	const char *a = "", *b = "";
+
+	cr_assert_str_empty(error_of(reply));
+	cr_assert_geq(sd_bus_message_enter_container(reply, 'v', "as"), 0);
+	cr_assert_geq(sd_bus_message_enter_container(reply, 'a', "s"), 0);
+	(void)sd_bus_message_read(reply, "s", &a);
+	(void)sd_bus_message_read(reply, "s", &b);
+	cr_expect_str_eq(a, first, "%s begins with \"%s\"", property, a);
+	cr_expect_str_eq(b, second, "%s goes on with \"%s\"", property, b);
+	sd_bus_message_unref(reply);
+}
+
+/* Those of the file while nothing stands, those that stand otherwise. */
+Test(manager_bus, exceptions_are_shown)
+{
+	sd_bus_message *reply;
+
+	expect_strings("Exceptions", "", "");
+	world_write("etc/tunnels/home/settings.conf", "[Exceptions]\nPublish=tcp:8080:80\nAllow=192.168.1.0/24\n");
+	tunnel_forget_profile(home());
+	expect_strings("Exceptions", "Publish=tcp:8080:80", "Allow=192.168.1.0/24");
+	expect_strings("ServiceAddresses", "", "");
+	reply = manager_call("Up", "sa{sv}", "home");
+	cr_assert_str_empty(error_of(reply));
+	sd_bus_message_unref(reply);
+	cr_assert(run_until_state(home(), TUNNEL_STATE_CONNECTED));
+	cr_expect_eq(net.exceptions.n_publish, 1);
+	world_write("etc/tunnels/home/settings.conf", "[Exceptions]\nPublish=udp:1\n");
+	expect_strings("Exceptions", "Publish=tcp:8080:80", "Allow=192.168.1.0/24");
+	expect_strings("ServiceAddresses", "10.1.2.2", "");
+}
+
 Test(manager_bus, every_property_can_be_read)
 {
 	sd_bus_message *m = new_call(BUS_PATH_TUNNEL_PREFIX "/home", "org.freedesktop.DBus.Properties", "GetAll"), *reply;
@@ -181,7 +216,7 @@ Test(manager_bus, every_property_can_be_read)
 	cr_assert_gt(sd_bus_message_enter_container(reply, 'a', "{sv}"), 0);
 	while (sd_bus_message_skip(reply, "{sv}") > 0)
 		n++;
-	cr_expect_eq(n, 26);
+	cr_expect_eq(n, 28);
 	sd_bus_message_unref(reply);
 }
 

@@ -121,6 +121,21 @@ int tunnelnet_connect(struct tunnelnet *n _unused_, const struct settings *setti
 	return 0;
 }
 
+void tunnelnet_set_exceptions(struct tunnelnet *n _unused_, const struct exceptions *e)
+{
+	net.exceptions = *e;
+}
+
+const struct exceptions *tunnelnet_exceptions(const struct tunnelnet *n _unused_)
+{
+	return &net.exceptions;
+}
+
+bool tunnelnet_service_address(const struct tunnelnet *n _unused_, int family, struct inaddr *ret)
+{
+	return net.exceptions.n_publish > 0 && family == AF_INET && inaddr_parse("10.1.2.2", ret) == 0;
+}
+
 void tunnelnet_adopt(struct tunnelnet *n _unused_, const struct settings *settings _unused_)
 {
 }

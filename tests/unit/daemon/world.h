@@ -21,6 +21,7 @@ extern struct fake_net {
 	bool locked, connected, transport, tun;
 	struct settings settings;
 	struct endpoint server;
+	struct exceptions exceptions;
 	bool journal; /* tunnelnet_list() names "home" */
 	/* what it will do */
 	int prepare_error, tun_error, transport_error, connect_error, teardown_error;

@@ -104,6 +104,27 @@ void machine_settings(struct settings *s)
 	(void)str_copy(s->search[0], sizeof(s->search[0]), "example.net");
 }
 
+static struct exceptions wanted;
+
+void machine_exceptions(const char *words)
+{
+	_cleanup_(freep) char *copy = strdup(words);
+	char *rest = copy, *word;
+
+	wanted = (struct exceptions){ 0 };
+	while ((word = str_next_word(&rest))) {
+		struct inprefix allow;
+		struct publish p;
+		const char *why;
+
+		if (str_has_prefix(word, "Publish="))
+			cr_assert(publish_parse(word + 8, &p) == 0 && exceptions_add_publish(&wanted, &p) == 0, "%s", word);
+		else
+			cr_assert(allow_parse(word + 6, &allow, &why) == 0 && exceptions_add_allow(&wanted, &allow) == 0,
+				  "%s", word);
+	}
+}
+
 void machine_up(struct tunnelnet *n, const char *server, struct session *ret)
 {
 	struct settings s;
@@ -113,6 +134,7 @@ void machine_up(struct tunnelnet *n, const char *server, struct session *ret)
 
 	machine_settings(&s);
 	cr_assert(endpoint_parse(server, &ep) == 0);
+	tunnelnet_set_exceptions(n, &wanted);
 	must_ok(tunnelnet_prepare(n, error));
 	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, &ret->transport, &mtu, error));
 	cr_assert_eq(mtu, 1500);
@@ -133,6 +155,8 @@ int machine_cycle(const char *name, enum uplink uplink, const char *server)
 	r = endpoint_parse(server, &ep);
 	if (r == 0)
 		r = tunnelnet_new(&n, name, uplink, NULL);
+	if (r == 0)
+		tunnelnet_set_exceptions(n, &wanted);
 	if (r == 0)
 		r = tunnelnet_prepare(n, NULL);
 	if (r == 0)

@@ -30,6 +30,8 @@ struct session {
 	int tun;
 };
 void machine_up(struct tunnelnet *n, const char *server, struct session *ret);
+/* What the tunnels of this process's machine_up() and machine_cycle() get, "Publish=..." and "Allow=..." by blanks. */
+void machine_exceptions(const char *words);
 /* The same, but errors are returned and nothing is asserted: for children that are killed on the way. */
 int machine_cycle(const char *name, enum uplink uplink, const char *server);
 void machine_settings(struct settings *s);

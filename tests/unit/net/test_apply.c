@@ -50,19 +50,20 @@ static void recover(size_t i, enum uplink uplink, const char *before, const char
  * after_too: also behind each step, not only before the next one. Each part takes every n-th point, because parts run
  * side by side.
  */
-static void crash_everywhere(enum uplink uplink, const char *server, bool after_too, size_t part, size_t parts,
-			     size_t at_least)
+static void crash_everywhere_with(const char *exceptions, const char *only, enum uplink uplink, const char *server,
+				  bool after_too, size_t part, size_t parts, size_t at_least)
 {
 	char **points, *before;
 	size_t killed = 0;
 
 	machine_start();
+	machine_exceptions(exceptions);
 	before = machine_dump();
 	cr_assert_eq(tunnelnet_failpoints(&points), 0);
 	for (size_t i = 0; points[i]; i++) {
 		int status;
 
-		if (i % parts != part || (!after_too && str_has_suffix(points[i], "+")))
+		if (i % parts != part || !strstr(points[i], only) || (!after_too && str_has_suffix(points[i], "+")))
 			continue;
 		status = cycle_in_child(points[i], "kill", uplink, server);
 		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
@@ -76,7 +77,23 @@ static void crash_everywhere(enum uplink uplink, const char *server, bool after_
 	free(before);
 }
 
+static void crash_everywhere(enum uplink uplink, const char *server, bool after_too, size_t part, size_t parts,
+			     size_t at_least)
+{
+	crash_everywhere_with("", "", uplink, server, after_too, part, parts, at_least);
+}
+
+#define SOME_EXCEPTIONS "Publish=tcp:8080:80 Publish=udp:51413 Allow=192.0.2.0/24 Allow=2001:db8::/64"
+
 /* clang-format off */
+Test(apply, killed_at_any_step_of_exceptions_with_veth, .timeout = 600)
+{
+	crash_everywhere_with(SOME_EXCEPTIONS, ".exc-", UPLINK_VETH, SERVER4, true, 0, 1, 20);
+}
+Test(apply, killed_at_any_step_of_exceptions_with_socket, .timeout = 600)
+{
+	crash_everywhere_with(SOME_EXCEPTIONS, ".exc-", UPLINK_SOCKET, SERVER4, true, 0, 1, 20);
+}
 Test(apply, killed_at_any_step_with_veth_1, .timeout = 600) { crash_everywhere(UPLINK_VETH, SERVER6, true, 0, 3, 20); }
 Test(apply, killed_at_any_step_with_veth_2, .timeout = 600) { crash_everywhere(UPLINK_VETH, SERVER6, true, 1, 3, 20); }
 Test(apply, killed_at_any_step_with_veth_3, .timeout = 600) { crash_everywhere(UPLINK_VETH, SERVER6, true, 2, 3, 20); }

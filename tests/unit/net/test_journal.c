@@ -19,6 +19,8 @@ static void sample(struct journal *j)
 			       .locks = { { 1, 2 }, { 3, 4 } } };
 	cr_assert(inprefix_parse("10.1.2.4/30", &j->net4) == 0 && inprefix_parse("fd00:1::2/127", &j->net6) == 0);
 	cr_assert(endpoint_parse("[2001:db8::1]:443", &j->server) == 0);
+	cr_assert(publish_parse("tcp:8080:80@machine", &j->exceptions.publish[j->exceptions.n_publish++]) == 0);
+	cr_assert(inprefix_parse("192.168.1.0/24", &j->exceptions.allow[j->exceptions.n_allow++]) == 0);
 	cr_assert(journal_save(j, &s) == 0);
 	(void)str_copy(s.path, sizeof(s.path), "ipv6/conf/wlan0.7/accept_ra");
 	s.old_value = 1;
@@ -37,6 +39,7 @@ Test(journal, round_trip)
 	again = journal_format(&k);
 	cr_assert_str_eq(text, again);
 	cr_assert_eq(k.n_saves, 2);
+	cr_assert(exceptions_equal(&k.exceptions, &j.exceptions) && journal_has_veth(&k));
 	cr_assert(k.kept && k.have_server && k.mark == 0x6e761234 && k.transport == TRANSPORT_TCP);
 	free(text);
 	free(again);
@@ -108,6 +111,10 @@ Test(journal, sysctl_lines_name_our_switches_only)
 		"server sctp 192.0.2.1:1 0 eth0",
 		"server udp 192.0.2.1:1 0 a/b",
 		"lock middle 1 2",
+		"publish tcp:0",
+		"publish tcp:80",
+		"allow 0.0.0.0/0",
+		"allow 192.168.1.0/24",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {

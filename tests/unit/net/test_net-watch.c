@@ -62,7 +62,10 @@ static void flush_and_more(enum uplink uplink, const char *server)
 	for (int i = 0; i < 3; i++)
 		must_repair(n, "nft flush ruleset", "lock-outer");
 	must_repair(n, "nft delete table inet nsvpn-home", "lock-outer");
-	must_repair(n, "nft flush chain inet nsvpn-home output", "lock-outer");
+	must_repair(n,
+		    uplink == UPLINK_VETH ? "nft flush chain inet nsvpn-home output"
+					  : "nft flush chain inet nsvpn-home engine_output",
+		    "lock-outer");
 	must_repair(n, "nft flush set inet nsvpn-home engine4; nft flush set inet nsvpn-home engine6", "lock-outer");
 	must_repair(n, "ip netns exec home nft flush ruleset", "lock-inner");
 

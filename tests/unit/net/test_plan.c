@@ -7,7 +7,9 @@
 #include "machine.h"
 #include "net/plan.h"
 
-static char *plan_text(enum uplink uplink, bool with_settings)
+static const struct exceptions no_exceptions;
+
+static char *plan_text(enum uplink uplink, bool with_settings, const struct exceptions *e)
 {
 	struct remote remotes[] = {
 		{ .host = (char *)(uintptr_t) "vpn.example.net", .port = 1194 },
@@ -21,20 +23,20 @@ static char *plan_text(enum uplink uplink, bool with_settings)
 	FILE *f = open_memstream(&text, &len);
 
 	machine_settings(&s);
+	tunnelnet_set_exceptions(n, e);
 	cr_assert_eq(tunnelnet_print_plan(n, &p, with_settings ? &s : NULL, f), 0);
 	(void)fclose(f);
 	tunnelnet_free(n);
 	return text;
 }
 
-static void golden(enum uplink uplink, bool with_settings, const char *path)
+static void golden_with(enum uplink uplink, bool with_settings, const struct exceptions *e, const char *path)
 {
 	char *before, *text, *want = NULL;
 	size_t len;
 
-	machine_start();
 	before = machine_dump();
-	text = plan_text(uplink, with_settings);
+	text = plan_text(uplink, with_settings, e);
 	machine_must_be(before, "printing a plan changes nothing");
 	if (getenv("NSVPN_WRITE_GOLDEN"))
 		cr_assert_eq(file_write_inplace(path, text, strlen(text), 0644), 0);
@@ -43,6 +45,24 @@ static void golden(enum uplink uplink, bool with_settings, const char *path)
 	free(text);
 	free(want);
 	free(before);
+}
+
+static void golden(enum uplink uplink, bool with_settings, const char *path)
+{
+	machine_start();
+	golden_with(uplink, with_settings, &no_exceptions, path);
+}
+
+/* The IPv6 addresses come from the machine's number, so this one has IPv4 only. */
+Test(plan, exceptions_read_like_the_golden_text)
+{
+	struct exceptions e = { .n_publish = 3, .n_allow = 1 };
+
+	cr_assert(publish_parse("tcp:8080:80", &e.publish[0]) == 0 && publish_parse("udp:51413", &e.publish[1]) == 0 &&
+		  publish_parse("tcp:22@machine", &e.publish[2]) == 0 && inprefix_parse("192.168.1.0/24", &e.allow[0]) == 0);
+	machine_start();
+	machine_run("sysctl -qw net.ipv6.conf.default.disable_ipv6=1");
+	golden_with(UPLINK_SOCKET, false, &e, "tests/golden/plan-socket-exceptions.txt");
 }
 
 Test(plan, veth_reads_like_the_golden_text)

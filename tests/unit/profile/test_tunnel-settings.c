@@ -35,6 +35,22 @@ Test(tunnel_settings, reads_every_key)
 	cr_assert_null(s.groups);
 }
 
+Test(tunnel_settings, exceptions_add_up)
+{
+	static const char text[] = "[Exceptions]\nPublish=tcp:8080:80  udp:51413\nAllow=192.168.1.7/24\n"
+				   "Publish=tcp:22@machine\nAllow=fd00:1::/32 203.0.113.9\n";
+	static const char *const want[] = { "Publish=tcp:8080:80", "Publish=udp:51413",	  "Publish=tcp:22@machine",
+					    "Allow=192.168.1.0/24", "Allow=fd00:1::/32", "Allow=203.0.113.9/32" };
+	struct tunnel_settings s;
+	char *error = NULL, buf[EXCEPTION_STR_MAX];
+
+	cr_assert_eq(tunnel_settings_parse(text, sizeof(text) - 1, "s.conf", &s, &error), 0, "%s", error);
+	cr_assert_eq(s.exceptions.n_publish + s.exceptions.n_allow, ARRAY_SIZE(want));
+	for (unsigned i = 0; i < ARRAY_SIZE(want); i++)
+		cr_assert_str_eq(exceptions_format(&s.exceptions, i, buf, sizeof(buf)), want[i]);
+	tunnel_settings_done(&s);
+}
+
 static const struct {
 	const char *text, *want;
 } bads[] = {
@@ -59,8 +75,18 @@ static const struct {
 	{ "[Access]\nUsers=../bob\n", "names or numbers of users" },
 	{ "[Access]\nGroups=\n", "names or numbers of groups" },
 	{ "[Access]\nGroups=a:b\n", "names or numbers of groups" },
-	{ "[Exceptions]\nAllow=192.168.0.0/16\n", "not supported yet" },
-	{ "[Exceptions]\nPublish=tcp:8080\n", "not supported yet" },
+	{ "[Exceptions]\nAllow=\n", "s.conf:2:1: '' is no value for Allow= in [Exceptions]; give networks as in" },
+	{ "[Exceptions]\nAllow=lan\n", "networks as in" },
+	{ "[Exceptions]\nAllow=192.168.0.0/16,10.0.0.0/8\n", "networks as in" },
+	{ "[Exceptions]\nAllow=192.168.0.0/16 0.0.0.0/0\n", "is so large that the tunnel would protect little" },
+	{ "[Exceptions]\nAllow=127.0.0.1\n", "never leave a machine or its link" },
+	{ "[Exceptions]\nAllow=10.0.0.0/8 10.1.0.0/16\n", "networks that do not overlap" },
+	{ "[Exceptions]\nAllow=10.0.0.0/8\nAllow=10.0.0.0/8\n", "s.conf:3:1:" },
+	{ "[Exceptions]\nPublish=\n", "give ports as in tcp:8080" },
+	{ "[Exceptions]\n  Publish=8080\n", "s.conf:2:3: '8080' is no value for Publish= in [Exceptions]; give ports as in" },
+	{ "[Exceptions]\nPublish=tcp:8080 tcp:8080:80\n", "each port of a protocol once" },
+	{ "[Exceptions]\nPublish=tcp:1\nPublish=tcp:1@machine\n", "s.conf:3:1: 'tcp:1@machine'" },
+	{ "[Exceptions]\nPublish=tcp:8080@internet\n", "give ports as in" },
 	{ "[Tunnel\n", "s.conf:1:" },
 	{ "[Tunnel]\nUplink\n", "s.conf:2:" },
 	{ "[Tunnel]\nUplink=ve\x01th\n", "s.conf:2:" },
