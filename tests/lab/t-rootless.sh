@@ -4,7 +4,7 @@
 # system may forbid, and the sentences for it. Names under a real systemd are in t-names.sh.
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
 lab_enter "$@"
-lab_pki && lab_up && lab_server b && lab_server c || { diag "lab"; exit 1; }
+lab_pki && lab_up && lab_server b && lab_server c && lab_server t || { diag "lab"; exit 1; }
 credentials
 SRV=198.51.100.10
 ID=61001
@@ -12,7 +12,7 @@ ID=61001
 mkdir -p /run/bin && cp "$(dirname "$NSVPN")"/nsvpn* "$LABBIN"/probe /run/bin/ && chmod 755 /run /run/bin /run/bin/* $WORK
 MY=/run/bin/nsvpn
 install -d -m 700 -o $ID -g $ID /run/home /run/xdg
-for k in b c; do install -m 600 -o $ID -g $ID $WORK/$k.ovpn /run/home/$k.ovpn; done
+for k in b c t; do install -m 600 -o $ID -g $ID $WORK/$k.ovpn /run/home/$k.ovpn; done
 install -m 600 -o $ID -g $ID $WORK/credentials /run/home/credentials
 # The user's own commands, in the machine's namespace.
 ME=(nsenter --net=/run/netns/host -- setpriv --reuid $ID --regid $ID --clear-groups -- env -i HOME=/run/home XDG_RUNTIME_DIR=/run/xdg PATH=/usr/sbin:/usr/bin:/sbin:/bin)
@@ -45,6 +45,8 @@ before=$(host_dump)
 
 is "exec --config: the tunnel's address" 198.51.100.10 "$(my exec --rootless --config /run/home/b.ovpn -- curl -s -m 5 http://192.0.2.80/)"
 ok "nothing is left of it" nothing_left
+is "exec --config, over TCP" 198.51.100.10 "$(my exec --rootless --config /run/home/t.ovpn -- curl -s -m 5 http://192.0.2.80/)"
+ok "nothing is left of that" nothing_left
 is "exit status" 42 "$(my exec --rootless --config /run/home/b.ovpn -- sh -c 'exit 42'; echo $?)"
 like "it is the caller" "^uid=$ID gid=$ID groups=$ID\$" "$(my exec --rootless --config /run/home/b.ovpn -- id)"
 is "a pipe stays a pipe" abc "$(echo abc | my exec --rootless --config /run/home/b.ovpn -- cat)"
