@@ -65,6 +65,11 @@ for uplink in veth socket; do
   is "$uplink: by the same engine" "$engine" "$(engine_pid)"
   ok "$uplink: a connection of a program lives through it, not one byte lost" wait $keep
 
+  kill -KILL "$engine"
+  new_engine() { [ -n "$(engine_pid)" ] && [ "$(engine_pid)" != "$engine" ] && is_state connected; }
+  ok "$uplink: an engine that dies is followed by another" wait_for 20 new_engine
+  is "$uplink: which carries on" 198.51.100.10 "$(inside curl -4 -s -m 5 http://web.example.net/)"
+
   rss0=$(rss)
   kill -STOP "$(server_pid t)"
   spawn host "$NSVPN" exec -t home bash -c 'exec 3<>/dev/tcp/192.0.2.80/9; exec cat /dev/zero >&3' >/dev/null 2>&1
