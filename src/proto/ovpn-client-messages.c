@@ -121,6 +121,7 @@ static void on_pushed(struct ovpn_client *c, usec_t now)
 		.peer_id = c->push.peer_id,
 		.ekm = c->push.tls_ekm,
 		.dyn_tls_crypt = c->push.dyn_tls_crypt,
+		.epoch = c->push.epoch,
 		.framing = &c->framing,
 	};
 	int r;
@@ -132,6 +133,11 @@ static void on_pushed(struct ovpn_client *c, usec_t now)
 	tell_notes(c, c->push.notes, now);
 	if (r < 0) {
 		fail_errno(c, r, FAIL_NEGOTIATION, error);
+		return;
+	}
+	if (d.epoch && (!d.ekm || d.peer_id == OVPN_PEER_ID_V1 || !c->cipher->aead)) {
+		ovpn_client_fail(c, FAIL_NEGOTIATION, ovpn_client_advice(c),
+				 "the server wants epoch keys (aead-epoch) without what they need: tls-ekm, a peer id and an AEAD cipher");
 		return;
 	}
 	/* Compressed packets are taken unless the profile forbids them; none is ever sent. */
@@ -154,6 +160,7 @@ static void on_pushed(struct ovpn_client *c, usec_t now)
 	}
 	c->overhead = ovpn_mtu_overhead(c->push.peer_id != OVPN_PEER_ID_V1, c->cipher, hash_digest_find(c->options->auth),
 					c->push.framing, ovpn_client_fragment(c));
+	c->overhead.outside += d.epoch ? OVPN_DATA_EPOCH_GROWTH : 0;
 	fit_path(c);
 	take_token(c, &c->push);
 	adopt_timers(c, now);

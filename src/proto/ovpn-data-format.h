@@ -1,6 +1,6 @@
 /*
  * Inside of ovpn-data: what its formats share, and their entries. ovpn-data.c checks limits, counts and does AEAD itself;
- * ovpn-data-etm.c does CBC with HMAC.
+ * ovpn-data-etm.c does CBC with HMAC, ovpn-data-epoch.c AEAD with keys that change by themselves.
  */
 #pragma once
 
@@ -49,3 +49,14 @@ int ovpn_data_etm_init(struct ovpn_data *d, const struct ovpn_data_params *p, un
 ssize_t ovpn_data_etm_seal(struct ovpn_data *d, const uint8_t *inner, size_t len, uint8_t *out);
 ssize_t ovpn_data_etm_open(struct ovpn_data *d, const uint8_t *wire, size_t len, size_t head_len, uint8_t *out,
 			   size_t room, enum ovpn_inner *ret_kind);
+
+/* ---- ovpn-data-epoch.c; likewise */
+
+int ovpn_data_epoch_init(struct ovpn_data *d, const struct ovpn_data_params *p, unsigned out, unsigned in);
+void ovpn_data_epoch_done(struct ovpn_data *d);
+ssize_t ovpn_data_epoch_seal(struct ovpn_data *d, const uint8_t *inner, size_t len, uint8_t *out);
+ssize_t ovpn_data_epoch_open(struct ovpn_data *d, const uint8_t *wire, size_t len, uint8_t *out, size_t room,
+			     enum ovpn_inner *ret_kind);
+/* For tests: the sender's epoch; the next one (counter 0), or a counter near its end. 0 or -EOVERFLOW. */
+uint16_t ovpn_data_epoch_send(const struct ovpn_data *d);
+int ovpn_data_epoch_skip(struct ovpn_data *d, uint64_t counter);

@@ -52,7 +52,10 @@ int ovpn_data_new(struct ovpn_data **ret, const struct ovpn_data_params *p)
 	r = replay_init(&d->replay, p->replay_window);
 	if (r < 0)
 		return r;
-	r = p->cipher->aead ? init_aead(d, p, out, in) : ovpn_data_etm_init(d, p, out, in);
+	if (p->epoch)
+		r = ovpn_data_epoch_init(d, p, out, in);
+	else
+		r = p->cipher->aead ? init_aead(d, p, out, in) : ovpn_data_etm_init(d, p, out, in);
 	if (r < 0)
 		return r;
 	d->framing = p->framing;
@@ -75,6 +78,7 @@ struct ovpn_data *ovpn_data_free(struct ovpn_data *d)
 	aead_free(d->open);
 	etm_free(d->etm_seal);
 	etm_free(d->etm_open);
+	ovpn_data_epoch_done(d);
 	replay_done(&d->replay);
 	secret_wipe(d, sizeof(*d)); /* the implicit ivs */
 	free(d);
@@ -94,7 +98,7 @@ ssize_t ovpn_data_seal(struct ovpn_data *d, const uint8_t *inner, size_t len, ui
 	if (ovpn_data_is_exhausted(d))
 		return -VERDICT_DROP_EXHAUSTED;
 	if (__builtin_expect(!d->seal, 0))
-		return ovpn_data_etm_seal(d, inner, len, out);
+		return d->epoch ? ovpn_data_epoch_seal(d, inner, len, out) : ovpn_data_etm_seal(d, inner, len, out);
 	n_parts = ovpn_data_parts(d, inner, len, parts);
 	for (unsigned i = 0; i < n_parts; i++)
 		text_len += parts[i].len;
@@ -170,7 +174,8 @@ ssize_t ovpn_data_open(struct ovpn_data *d, const uint8_t *wire, size_t len, uin
 	 */
 	head_len = ovpn_packet_opcode(wire[0]) == OVPN_OP_DATA_V2 ? V2_HEAD_LEN : V1_HEAD_LEN;
 	if (__builtin_expect(!d->open, 0))
-		return ovpn_data_etm_open(d, wire, len, head_len, out, room, ret_kind);
+		return d->epoch ? ovpn_data_epoch_open(d, wire, len, out, room, ret_kind) :
+				  ovpn_data_etm_open(d, wire, len, head_len, out, room, ret_kind);
 	if (len < head_len + PID_LEN + AEAD_TAG_LEN)
 		return -VERDICT_DROP_SHORT;
 	text_len = len - head_len - PID_LEN - AEAD_TAG_LEN;

@@ -7,6 +7,8 @@
  *   nonce    pid(4) | first 8 bytes of the direction's hmac key
  * CBC and HMAC (ovpn-data-etm.c)
  *   either   op(1) [peer_id(3)] hmac(N) iv(16) ciphertext of pid(4) and packet; op and peer id are not authenticated
+ * AEAD with epoch keys (ovpn-data-epoch.c)
+ *   DATA_V2  op(1) peer_id(3) epoch(2) counter(6) ciphertext tag(16)
  *
  * Theory. A key may seal each pid once: the counter begins at 1, wants a new key from 0xFF000000 on and stops for good
  * before it would wrap. AES-GCM may process 2^36 blocks and packets per key; at 7/8 of that the key wants to be
@@ -29,6 +31,8 @@
 #define OVPN_PEER_ID_V1 UINT32_MAX          /* no peer id was pushed: send DATA_V1 */
 #define OVPN_DATA_PID_REKEY 0xFF000000u
 #define OVPN_DATA_PID_LAST 0xFFFFFFFFu
+#define OVPN_DATA_EPOCH_REKEY 0xF000
+#define OVPN_DATA_EPOCH_GROWTH 4 /* what the format is longer than AEAD with 32-bit packet ids */
 #define OVPN_DATA_GCM_LIMIT ((1ULL << 36) - 1)
 #define OVPN_DATA_FORGED_LIMIT (1ULL << 36)
 #define OVPN_DATA_OVERHEAD_MAX (8 + ETM_OVERHEAD_MAX + FRAGMENT_HEAD_LEN + FRAMING_GROWTH_MAX)
@@ -50,6 +54,7 @@ enum ovpn_inner {
 struct ovpn_data_params {
 	const struct ovpn_cipher *cipher;
 	const struct hash_digest *digest; /* of `auth`; CBC only */
+	bool epoch;                     /* epoch keys: AEAD and a peer id only */
 	const uint8_t *keys;            /* OVPN_KEY_BLOCK_LEN, not kept */
 	bool server;                    /* play the server (tests, simulations) */
 	uint8_t key_id;
@@ -83,6 +88,9 @@ struct ovpn_data {
 	uint32_t peer_id;
 	/* CBC and HMAC */
 	struct etm *etm_seal, *etm_open;
+	/* epoch keys */
+	struct ovpn_data_epoch *epoch;
+	uint16_t epoch_top;              /* the highest epoch in use */
 };
 
 /* 0, -EINVAL, -ENOMEM, -EOPNOTSUPP. */
@@ -120,7 +128,7 @@ ssize_t ovpn_data_open(struct ovpn_data *d, const uint8_t *wire, size_t len, uin
 /* A new key should be negotiated: by packet ids, by GCM blocks or by forgeries. Stays true. */
 static inline bool ovpn_data_wants_rekey(const struct ovpn_data *d)
 {
-	return d->pid >= OVPN_DATA_PID_REKEY || d->replay.top >= OVPN_DATA_PID_REKEY ||
+	return d->pid >= OVPN_DATA_PID_REKEY || d->epoch_top >= OVPN_DATA_EPOCH_REKEY || d->replay.top >= OVPN_DATA_PID_REKEY ||
 	       (d->limit && d->seal_blocks >= d->limit / 8 * 7) || d->n_forged >= OVPN_DATA_FORGED_LIMIT / 8 * 7;
 }
 

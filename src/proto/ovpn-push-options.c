@@ -208,6 +208,8 @@ int ovpn_push_on_protocol_flags(struct ovpn_push *p, const struct ovpn_push_opti
 			p->cc_exit = true;
 		else if (str_eq(o->words[i], "dyn-tls-crypt"))
 			p->dyn_tls_crypt = true;
+		else if (str_eq(o->words[i], "aead-epoch"))
+			p->epoch = true;
 		else
 			return REFUSE("it names a protocol flag that was not offered");
 	}

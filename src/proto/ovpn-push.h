@@ -52,7 +52,7 @@ struct ovpn_push {
 	/* for the data channel and the session */
 	char cipher[64];      /* as pushed, "" when not */
 	uint32_t peer_id;     /* OVPN_PEER_ID_V1 when not pushed */
-	bool tls_ekm, cc_exit, dyn_tls_crypt;
+	bool tls_ekm, cc_exit, dyn_tls_crypt, epoch;
 	bool framing_set;
 	enum framing framing;
 	bool ping_set, ping_restart_set, ping_exit_set, exit_notify_set;

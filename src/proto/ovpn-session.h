@@ -72,7 +72,7 @@ struct ovpn_session_params {
 struct ovpn_session_data {
 	const struct ovpn_cipher *cipher;
 	uint32_t peer_id;
-	bool ekm, dyn_tls_crypt;
+	bool ekm, dyn_tls_crypt, epoch;
 	struct framing_state *framing; /* borrowed */
 	struct fragment_state *fragment; /* borrowed; NULL: none */
 };

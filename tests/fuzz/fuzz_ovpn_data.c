@@ -4,7 +4,7 @@
  *
  * First byte: framing in bits 0-1, decompression in bit 2, cipher in bits 3-4, format in bit 5, CBC in place of AEAD in bit 6,
  * `fragment` in bit 7. Second byte: how much
- * more room than the datagram the output has.
+ * more room than the datagram the output has, and in its last bit whether the keys are of epochs.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -28,11 +28,11 @@ struct pair {
 };
 
 /* Made once for each selector: the handshake is not what is fuzzed. */
-static struct pair *pair_of(uint8_t selector)
+static struct pair *pair_of(uint8_t selector, bool epoch)
 {
-	static struct pair pairs[256];
+	static struct pair pairs[2][256];
 	static uint8_t keys[OVPN_KEY_BLOCK_LEN];
-	struct pair *p = &pairs[selector];
+	struct pair *p = &pairs[epoch][selector];
 	struct ovpn_data_params params = { .cipher = ovpn_cipher_at((selector >> 3 & 3) + (selector & 64 ? 4 : 0)),
 					   .digest = hash_digest_find("sha256"), .keys = keys,
 					   .peer_id = selector & 32 ? OVPN_PEER_ID_V1 : 7, .replay_window = 64 };
@@ -41,6 +41,7 @@ static struct pair *pair_of(uint8_t selector)
 		return p;
 	if (!params.cipher)
 		params.cipher = ovpn_cipher_at(4);
+	params.epoch = epoch && params.cipher->aead && params.peer_id != OVPN_PEER_ID_V1;
 	require(framing_init(&p->framing, (enum framing)(selector & 3), selector & 4, INNER_MAX) == 0);
 	require(framing_init(&p->plain, FRAMING_NONE, false, INNER_MAX) == 0);
 	params.framing = &p->framing;
@@ -93,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 2)
 		return 0;
-	p = pair_of(data[0]);
+	p = pair_of(data[0], data[1] & 1);
 	more = (size_t)data[1] * 16;
 	len = size - 2;
 	/* a forgery is never accepted */

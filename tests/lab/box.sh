@@ -36,6 +36,31 @@ box_make() {
   rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
 }
 
+# openvpn27_root ROOT: a small Debian 13 with the OpenVPN of its backports; made once, skips the test without a mirror.
+openvpn27_root() {
+  local root=$1 rc
+  (
+    flock 9
+    [ -e "$root.ok" ] && exit 0
+    [ -e "$root.none" ] && exit 77
+    rm -rf --one-file-system "$root"
+    # shellcheck disable=SC2046
+    debootstrap --variant=minbase trixie "$root" $(box_mirror) >"$root.log" 2>&1 || exit 77
+    echo "deb $(box_mirror) trixie-backports main" >>"$root/etc/apt/sources.list"
+    cp /etc/resolv.conf /etc/hosts "$root/etc/"
+    chroot "$root" sh -c 'apt-get update -q && RUNLEVEL=1 apt-get install -y -q --no-install-recommends -t trixie-backports openvpn' \
+      >>"$root.log" 2>&1 || exit 77
+    chroot "$root" /usr/sbin/openvpn --version | grep -q 'OpenVPN 2\.[7-9]' || exit 78
+    rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
+  ) 9>"$root.lock"
+  rc=$?
+  case $rc in
+    0) : >"$root.ok" ;;
+    77) : >"$root.none"; skip_all "no mirror with Debian 13 and its backports can be reached from here" ;;
+    *) skip_all "the backports of Debian 13 have no OpenVPN 2.7 any more" ;;
+  esac
+}
+
 # Where roots are kept; a script that runs alone is run again with a folder of its own, which is removed afterwards.
 box_cache() {
   [ -z "${NSVPN_BOX_CACHE:-}" ] || return 0

@@ -141,7 +141,8 @@ static void generate(struct peer *p, struct peer_key *k, usec_t now)
 	struct ovpn_data_params d = { .cipher = ovpn_cipher_find(p->c.cipher),
 				      .digest = hash_digest_find(p->c.digest ? p->c.digest : "sha1"), .server = true, .key_id = k->id,
 				      .peer_id = p->c.data_v1 ? OVPN_PEER_ID_V1 : 7, .replay_window = 64,
-				      .framing = &p->framing, .fragment = p->c.fragment ? &p->fragment : NULL };
+				      .framing = &p->framing, .fragment = p->c.fragment ? &p->fragment : NULL,
+				      .epoch = p->c.epoch };
 
 	if (!p->framing_made) {
 		MUST(framing_init(&p->framing, FRAMING_NONE, false, 1500) == 0);
@@ -207,9 +208,9 @@ static void push_reply(struct peer *p, struct peer_key *k, usec_t now)
 		strbuf_add(&b, ",peer-id 7");
 	if (!p->c.no_cipher)
 		strbuf_addf(&b, ",cipher %s", p->c.cipher);
-	if (p->c.ekm || p->c.dyn || p->c.cc_exit)
-		strbuf_addf(&b, ",protocol-flags%s%s%s", p->c.ekm ? " tls-ekm" : "", p->c.dyn ? " dyn-tls-crypt" : "",
-			    p->c.cc_exit ? " cc-exit" : "");
+	if (p->c.ekm || p->c.dyn || p->c.cc_exit || p->c.epoch)
+		strbuf_addf(&b, ",protocol-flags%s%s%s%s", p->c.ekm ? " tls-ekm" : "", p->c.dyn ? " dyn-tls-crypt" : "",
+			    p->c.cc_exit ? " cc-exit" : "", p->c.epoch ? " aead-epoch" : "");
 	if (p->c.push2)
 		strbuf_add(&b, ",push-continuation 1");
 	peer_say(p, b.s);

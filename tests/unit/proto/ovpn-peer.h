@@ -20,7 +20,7 @@ struct peer_config {
 	bool want_client_cert;
 	int tls_max;                  /* 0: any */
 	const char *cipher;           /* pushed, unless no_cipher */
-	bool no_cipher, ekm, dyn, cc_exit, data_v1;
+	bool no_cipher, ekm, dyn, cc_exit, data_v1, epoch;
 	const char *push;             /* options of the PUSH_REPLY */
 	const char *push2;            /* a second part: the first is sent with push-continuation 2 */
 	const char *occ;

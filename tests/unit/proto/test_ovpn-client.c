@@ -85,7 +85,7 @@ Test(ovpn_client, tells_the_truth_about_itself)
 	s = peer_stats(w.sim.peer);
 	cr_assert_str_eq(s->occ, "V4,dev-type tun,link-mtu 1549,tun-mtu 1500,proto UDPv4,keydir 1,cipher AES-256-GCM,"
 				 "auth [null-digest],keysize 256,tls-auth,key-method 2,tls-client");
-	cr_assert(strstr(s->peer_info, "IV_PROTO=2974\n"));
+	cr_assert(strstr(s->peer_info, "IV_PROTO=3998\n"));
 	cr_assert_str_eq(s->username, "");
 }
 
@@ -99,6 +99,25 @@ Test(ovpn_client, speaks_fragment_where_the_profile_does)
 	/* 1300 - 24 - 4: nothing that the device takes has to be cut */
 	cr_assert_eq(w.sim.settings.settings.mtu, 1272);
 	cr_assert_eq(w.sim.client->ops->mss_packet_max(w.sim.client), 1272);
+}
+
+Test(ovpn_client, uses_epoch_keys_where_the_server_does)
+{
+	w.peer.epoch = true;
+	w.o->reneg_sec = 30 * USEC_PER_SEC;
+	world_up(&w, 1);
+	world_exchange(&w, 5, USEC_PER_SEC);
+	cr_assert_eq(w.sim.settings.settings.mtu, 1500 - 28 - 28);
+	(void)sim_run(&w.sim, 45 * USEC_PER_SEC, NULL);
+	cr_assert_geq(peer_stats(w.sim.peer)->n_rekeys, 1);
+	world_exchange(&w, 5, USEC_PER_SEC);
+}
+
+Test(ovpn_client, refuses_epoch_keys_without_what_they_need)
+{
+	w.peer.epoch = true;
+	w.peer.ekm = false;
+	world_fails(&w, FAIL_NEGOTIATION, PROTO_ADVICE_GIVE_UP, "aead-epoch");
 }
 
 Test(ovpn_client, sends_user_name_and_password)
