@@ -30,7 +30,7 @@ static bool is_no_service(const sd_bus_error *e)
 	return false;
 }
 
-static int is_running(sd_bus *bus, sd_bus_error *e)
+int client_system_is_running(sd_bus *bus, sd_bus_error *e)
 {
 	sd_bus_message *reply = NULL;
 	int yes = 0, r;
@@ -58,7 +58,7 @@ int client_system_open(bool start, sd_bus **ret, char **ret_error)
 	r = sd_bus_open_system(&bus);
 	if (r < 0)
 		return -ENOENT; /* a machine without a bus has no service on it */
-	r = start ? 1 : is_running(bus, &e);
+	r = start ? 1 : client_system_is_running(bus, &e);
 	if (r > 0)
 		r = ping(bus, &e);
 	else if (r == 0)

@@ -9,3 +9,5 @@
  * start false); other errors with a sentence in *ret_error.
  */
 int client_system_open(bool start, sd_bus **ret, char **ret_error);
+/* Somebody is BUS_NAME: asked of the bus, so that the question does not start the service. 1, 0, or -errno; e may be NULL. */
+int client_system_is_running(sd_bus *bus, sd_bus_error *e);

@@ -6,6 +6,7 @@
 #include "cli/report.h"
 #include "cli/rootless.h"
 #include "cli/tunnel-names.h"
+#include "cli/unit-list.h"
 #include "cli/tunnel-view.h"
 
 static void print_asks(const struct import *i, const char *name)
@@ -106,6 +107,16 @@ static int check_is_down(const char *name)
 	return code;
 }
 
+/* A service that is bound to a tunnel which does not exist can never be started again. */
+static int check_is_unused(const char *name)
+{
+	_cleanup_(freep) char *unit = NULL;
+
+	if (unit_of_tunnel(name, &unit) < 0)
+		return output_oom();
+	return unit ? output_fail(EXIT_CODE_FAILED, "%s lives in tunnel %s; `nsvpn unit remove %s` first", unit, name, unit) : EXIT_CODE_OK;
+}
+
 int cmd_remove(struct cli *cli, const struct command *self, int argc, char **argv)
 {
 	struct options o = { .min_operands = 1, .max_operands = 1, .operand_name = "NAME" };
@@ -124,6 +135,8 @@ int cmd_remove(struct cli *cli, const struct command *self, int argc, char **arg
 	if (!tunnel_names_is_configured(name))
 		return output_fail(EXIT_CODE_NOT_UP, "tunnel %s is not configured; `nsvpn list` shows those that are", name);
 	r = check_is_down(name);
+	if (r == EXIT_CODE_OK)
+		r = check_is_unused(name);
 	if (r == EXIT_CODE_OK)
 		r = import_remove(name);
 	if (r != EXIT_CODE_OK)

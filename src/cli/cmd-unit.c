@@ -5,59 +5,26 @@
  * units again and is asked what it will do now. If that is not what the file says, the file goes again: either the service
  * lives in the tunnel from its next start on, or nothing has changed and one sentence says why.
  */
-#include <dirent.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <sys/stat.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-#include "base/fd.h"
 #include "base/log.h"
-#include "base/places.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/service-manager.h"
 #include "cli/tunnel-names.h"
+#include "cli/unit-list.h"
 #include "cli/unit-run.h"
-
-#define UNITS "/etc/systemd/system"
-#define DROPIN_MAX 65536
+#include "cli/unit-subject.h"
+#include "profile/profile.h"
 
 struct unit_options {
 	const struct cli *cli;
 	const char *tunnel;
 	bool joins, now;
 };
-
-/* One service on its way through add or remove. */
-struct subject {
-	const struct unit_options *o;
-	sd_bus *bus;
-	enum unit_kind kind;
-	char *name, *folder, *path; /* UNITS/NAME.d, and the file in it */
-	char **running;             /* names of what runs of it before the change */
-	char *old;                  /* the text of a drop-in that is there */
-	struct dropin own;          /* what it says */
-	bool has_own;
-	struct unit_facts facts;
-};
-
-static void subject_done(struct subject *s)
-{
-	unit_facts_done(&s->facts);
-	sd_bus_flush_close_unref(s->bus);
-	free(s->name);
-	free(s->folder);
-	free(s->path);
-	strv_free(s->running);
-	free(s->old);
-}
-
-/* An exit code for -errno and sentence of the modules below. */
-static int fail(int r, char *error, const char *fallback)
-{
-	return r == -ENOMEM ? output_oom() : output_fail_take(EXIT_CODE_FAILED, error, fallback);
-}
 
 static int fail_objection(char *sentence, bool oom)
 {
@@ -78,129 +45,7 @@ static int need_root(const char *verb, const char *unit)
 	return EXIT_CODE_OK;
 }
 
-/* ---- the file ---- */
-
-static int set_places(struct subject *s)
-{
-	free(s->folder);
-	free(s->path);
-	s->folder = str_format(UNITS "/%s.d", s->name);
-	s->path = str_format(UNITS "/%s.d/" DROPIN_FILE, s->name);
-	return s->folder && s->path ? EXIT_CODE_OK : output_oom();
-}
-
-/* What is in our place already. A file that we did not write is somebody else's, and stays. */
-static int read_own(struct subject *s)
-{
-	size_t len;
-	int r = file_read(AT_FDCWD, s->path, DROPIN_MAX, &s->old, &len);
-
-	if (r == -ENOENT)
-		return EXIT_CODE_OK;
-	if (r < 0)
-		return output_fail(EXIT_CODE_FAILED, "%s cannot be read: %s", s->path, strerror(-r));
-	if (dropin_parse(s->old, &s->own) < 0)
-		return output_fail(EXIT_CODE_FAILED, "%s was not written by nsvpn; rename it, or remove it", s->path);
-	s->has_own = true;
-	return EXIT_CODE_OK;
-}
-
-static int write_file(const struct subject *s, const char *text)
-{
-	int r = dir_make(s->folder, 0755);
-
-	if (r >= 0)
-		r = file_write_atomic(AT_FDCWD, s->path, text, strlen(text), 0644);
-	return r < 0 ? output_fail(EXIT_CODE_FAILED, "%s cannot be written: %s", s->path, strerror(-r)) : EXIT_CODE_OK;
-}
-
-static int remove_file(const struct subject *s)
-{
-	if (unlink(s->path) < 0)
-		return output_fail(EXIT_CODE_FAILED, "%s cannot be removed: %m", s->path);
-	(void)rmdir(s->folder); /* not empty: it stays */
-	return EXIT_CODE_OK;
-}
-
-static int reload(const struct subject *s)
-{
-	char *error = NULL;
-	int r = service_manager_reload(s->bus, &error);
-
-	return r < 0 ? fail(r, error, "systemd cannot read its units again") : EXIT_CODE_OK;
-}
-
-/* What was there before, for an add that did not work out. */
-static void put_back(const struct subject *s)
-{
-	char *error = NULL;
-
-	if (s->has_own)
-		(void)write_file(s, s->old);
-	else
-		(void)remove_file(s);
-	(void)service_manager_reload(s->bus, &error); /* the sentence that counts has been printed */
-	free(error);
-}
-
-/* ---- which unit ---- */
-
-static int read_name(struct subject *s, const char *given)
-{
-	char *error = NULL;
-	int r = unit_name_read(given, &s->kind, &s->name, &error);
-
-	if (r < 0)
-		return output_oom();
-	if (s->kind == UNIT_KIND_OTHER)
-		return output_fail_take(EXIT_CODE_FAILED, error, "");
-	if (s->kind == UNIT_KIND_INVALID)
-		return output_fail_take(EXIT_CODE_USAGE, error, "");
-	return EXIT_CODE_OK;
-}
-
-/* A template has no state of its own; that of an instance which nobody has started is read in its place. */
-static char *instance_of(const struct subject *s)
-{
-	if (s->kind != UNIT_KIND_TEMPLATE)
-		return strdup(s->name);
-	return str_format("%.*snsvpn.service", (int)(strlen(s->name) - strlen(".service")), s->name);
-}
-
-static int read_facts(struct subject *s)
-{
-	_cleanup_(freep) char *instance = instance_of(s);
-	char *error = NULL;
-	int r;
-
-	if (!instance)
-		return output_oom();
-	unit_facts_done(&s->facts);
-	r = service_manager_facts(s->bus, instance, &s->facts, &error);
-	if (r < 0)
-		return fail(r, error, "systemd does not tell about the unit");
-	return EXIT_CODE_OK;
-}
-
-static int check_template(const struct subject *s)
-{
-	char *error = NULL;
-	int r = s->kind == UNIT_KIND_TEMPLATE ? service_manager_find_template(s->bus, s->name, &error) : 0;
-
-	if (r == -ENOENT)
-		return output_fail(EXIT_CODE_FAILED, "%s does not exist; `systemctl list-unit-files` shows the units there are", s->name);
-	return r < 0 ? fail(r, error, "systemd does not tell about the unit") : EXIT_CODE_OK;
-}
-
-/* An alias leads to the unit itself: only there systemd looks for its drop-ins in every case. */
-static int follow_alias(struct subject *s)
-{
-	if (s->kind == UNIT_KIND_TEMPLATE || str_eq(s->facts.id, s->name))
-		return EXIT_CODE_OK;
-	free(s->name);
-	s->name = strdup(s->facts.id);
-	return s->name ? set_places(s) : output_oom();
-}
+/* ---- add ---- */
 
 /* Somebody's unit of that name: then the reason is another one than a mistake in typing. */
 static bool is_user_unit(const char *name)
@@ -217,24 +62,17 @@ static bool is_user_unit(const char *name)
 	return found;
 }
 
-static int find(struct subject *s, const char *given)
+static int check_template(const struct unit_subject *s)
 {
-	int r = read_name(s, given);
+	char *error = NULL;
+	int r = s->kind == UNIT_KIND_TEMPLATE ? service_manager_find_template(s->bus, s->name, &error) : 0;
 
-	if (r == EXIT_CODE_OK)
-		r = service_manager_open(&s->bus);
-	if (r == EXIT_CODE_OK)
-		r = set_places(s);
-	if (r == EXIT_CODE_OK)
-		r = check_template(s);
-	if (r == EXIT_CODE_OK)
-		r = read_facts(s);
-	return r == EXIT_CODE_OK ? follow_alias(s) : r;
+	if (r == -ENOENT)
+		return output_fail(EXIT_CODE_FAILED, "%s does not exist; `systemctl list-unit-files` shows the units there are", s->name);
+	return r < 0 ? unit_fail(r, error, "systemd does not tell about the unit") : EXIT_CODE_OK;
 }
 
-/* ---- add ---- */
-
-static int check_order(const struct subject *s, const char *tunnel)
+static int check_order(const struct unit_subject *s, const char *tunnel)
 {
 	_cleanup_(freep) char *anchor = dropin_anchor(tunnel);
 	char *error = NULL;
@@ -245,13 +83,13 @@ static int check_order(const struct subject *s, const char *tunnel)
 		return output_oom();
 	r = service_manager_is_before(s->bus, s->facts.id, anchor, &before, &error);
 	if (r < 0)
-		return fail(r, error, "systemd does not tell the order of units");
+		return unit_fail(r, error, "systemd does not tell the order of units");
 	if (before)
 		return output_fail(EXIT_CODE_FAILED, "%s cannot live in a tunnel: tunnels need it, they are started after it", s->name);
 	return EXIT_CODE_OK;
 }
 
-static int check_anchor(const struct subject *s, const char *tunnel)
+static int check_anchor(const struct unit_subject *s, const char *tunnel)
 {
 	_cleanup_(freep) char *anchor = dropin_anchor(tunnel);
 	struct unit_facts f = { 0 };
@@ -262,7 +100,7 @@ static int check_anchor(const struct subject *s, const char *tunnel)
 		return output_oom();
 	r = service_manager_facts(s->bus, anchor, &f, &error);
 	if (r < 0)
-		return fail(r, error, "systemd does not tell about the unit");
+		return unit_fail(r, error, "systemd does not tell about the unit");
 	r = str_eq(f.load_state, "loaded") ?
 		    EXIT_CODE_OK :
 		    output_fail(EXIT_CODE_FAILED, "systemd does not know %s (%s); install nsvpn (`make install`) and run `systemctl "
@@ -272,9 +110,9 @@ static int check_anchor(const struct subject *s, const char *tunnel)
 	return r;
 }
 
-static int check_subject(const struct subject *s, const char *tunnel)
+static int check_subject(const struct unit_subject *s, const char *tunnel, bool joins)
 {
-	enum dropin_form form = s->o->joins ? DROPIN_JOINS : DROPIN_PATH;
+	enum dropin_form form = joins ? DROPIN_JOINS : DROPIN_PATH;
 	bool oom;
 	char *objection = unit_facts_object(&s->facts, form, s->has_own ? &s->own : NULL, &oom);
 	int r;
@@ -307,11 +145,11 @@ static int own_program(char **ret)
 	return *ret ? EXIT_CODE_OK : output_oom();
 }
 
-static int verify(struct subject *s, const struct dropin *d)
+static int verify(struct unit_subject *s, const struct dropin *d)
 {
 	char *difference;
 	bool oom;
-	int r = read_facts(s);
+	int r = unit_subject_read_facts(s);
 
 	if (r != EXIT_CODE_OK)
 		return r;
@@ -319,85 +157,11 @@ static int verify(struct subject *s, const struct dropin *d)
 	return difference || oom ? fail_objection(difference, oom) : EXIT_CODE_OK;
 }
 
-/* In the tunnel's network namespace? Also false when that cannot be seen. */
-static bool is_inside(uint32_t pid, const char *tunnel)
-{
-	_cleanup_(freep) char *path = str_format("/proc/%u/ns/net", pid), *netns = place_netns(tunnel);
-	struct stat a, b;
-
-	return pid && path && netns && stat(path, &a) == 0 && stat(netns, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
-/* Names of what runs of it: itself, or a template's instances. NULL: nothing, or no memory. */
-static char **running(const struct subject *s)
-{
-	_cleanup_(strv_freep) char **names = NULL;
-	_cleanup_(freep) char *pattern = NULL;
-	char **found = NULL;
-	char *error = NULL;
-
-	if (s->kind != UNIT_KIND_TEMPLATE) {
-		if (unit_facts_is_running(&s->facts) && strv_add(&found, s->name) < 0)
-			return NULL;
-		return found;
-	}
-	pattern = str_format("%.*s*.service", (int)(strlen(s->name) - strlen(".service")), s->name);
-	if (!pattern || service_manager_names(s->bus, pattern, &names, &error) < 0)
-		free(error);
-	for (char **n = names; n && *n; n++) {
-		struct unit_facts f = { 0 };
-
-		if (service_manager_facts(s->bus, *n, &f, &error) < 0) {
-			free(TAKE_PTR(error));
-			continue;
-		}
-		if (unit_facts_is_running(&f) && strv_add(&found, *n) < 0)
-			log_debug("no memory for a name, ignoring");
-		unit_facts_done(&f);
-	}
-	return found;
-}
-
-static int restart(const struct subject *s)
-{
-	for (char **n = s->running; n && *n; n++) {
-		char *error = NULL;
-		int r = service_manager_restart(s->bus, *n, &error);
-
-		if (r < 0)
-			return fail(r, error, "systemd cannot restart the unit");
-		if (!s->o->cli->quiet)
-			printf("%s was restarted\n", *n);
-	}
-	return output_flush();
-}
-
-/* What ran before the change. tunnel NULL: it leaves. */
-static int after_change(const struct subject *s, const char *tunnel)
-{
-	if (s->o->now)
-		return restart(s);
-	for (char **n = s->running; n && *n; n++) {
-		struct unit_facts f = { 0 };
-		char *error = NULL;
-		bool inside = false;
-
-		if (service_manager_facts(s->bus, *n, &f, &error) == 0)
-			inside = tunnel && is_inside(f.main_pid, tunnel);
-		unit_facts_done(&f);
-		free(error);
-		if (!inside && !s->o->cli->quiet)
-			printf("%s runs, and goes on %s until it is restarted: systemctl restart %s\n", *n,
-			       tunnel ? "outside of the tunnel" : "where it is", *n);
-	}
-	return output_flush();
-}
-
 /*
  * A service that runs is bound to the tunnel from the moment on in which systemd has read the drop-in, and would be stopped
  * where that is not up.
  */
-static int start_anchor(const struct subject *s, const char *tunnel)
+static int start_anchor(const struct unit_subject *s, const char *tunnel)
 {
 	_cleanup_(freep) char *anchor = dropin_anchor(tunnel);
 	char *error = NULL;
@@ -405,13 +169,13 @@ static int start_anchor(const struct subject *s, const char *tunnel)
 
 	if (!anchor)
 		return output_oom();
-	r = s->running ? service_manager_start(s->bus, anchor, &error) : 0;
-	return r < 0 ? fail(r, error, "systemd cannot start the tunnel") : EXIT_CODE_OK;
+	r = s->running ? service_manager_start(s->bus, anchor, false, &error) : 0;
+	return r < 0 ? unit_fail(r, error, "systemd cannot start the tunnel") : EXIT_CODE_OK;
 }
 
-static int write_and_verify(struct subject *s, const char *tunnel)
+static int write_and_verify(struct unit_subject *s, const char *tunnel, bool joins)
 {
-	struct dropin d = { .form = s->o->joins ? DROPIN_JOINS : DROPIN_PATH };
+	struct dropin d = { .form = joins ? DROPIN_JOINS : DROPIN_PATH };
 	_cleanup_(freep) char *program = NULL, *text = NULL;
 	int r = own_program(&program);
 
@@ -423,14 +187,14 @@ static int write_and_verify(struct subject *s, const char *tunnel)
 		return output_oom();
 	r = start_anchor(s, tunnel);
 	if (r == EXIT_CODE_OK)
-		r = write_file(s, text);
+		r = unit_subject_write(s, text);
 	if (r != EXIT_CODE_OK)
 		return r;
-	r = reload(s);
+	r = unit_subject_reload(s);
 	if (r == EXIT_CODE_OK)
 		r = verify(s, &d);
 	if (r != EXIT_CODE_OK)
-		put_back(s);
+		unit_subject_put_back(s);
 	return r;
 }
 
@@ -449,29 +213,46 @@ static int which_tunnel(const char *given, char **ret)
 	return *ret ? EXIT_CODE_OK : output_oom();
 }
 
+/* At boot nobody is there to be asked. What is wrong with the profile itself, `up` says. */
+static void warn_of_password(const char *tunnel)
+{
+	_cleanup_(profile_freep) struct profile *p = NULL;
+	char *error = NULL;
+
+	if (profile_load_tunnel(tunnel, &p, NULL, &error) == 0 && p->protocol == PROTOCOL_OPENVPN && p->ovpn.auth_user_pass &&
+	    !(p->ovpn.username && p->ovpn.password))
+		log_warning("tunnel %s asks for user name and password, and at boot nobody is there to answer; name a file with both in its "
+			    "profile (auth-user-pass FILE) and import it again",
+			    tunnel);
+	free(error);
+}
+
 static int add(const struct unit_options *o, const char *given)
 {
 	_cleanup_(freep) char *tunnel = NULL;
-	struct subject s = { .o = o };
+	struct unit_subject s = { 0 };
 	int r = need_root("add", given);
 
 	if (r == EXIT_CODE_OK)
 		r = which_tunnel(o->tunnel, &tunnel);
 	if (r == EXIT_CODE_OK)
-		r = find(&s, given);
+		r = unit_subject_find(&s, given);
 	if (r == EXIT_CODE_OK)
-		r = read_own(&s);
+		r = check_template(&s);
 	if (r == EXIT_CODE_OK)
-		r = check_subject(&s, tunnel);
-	s.running = r == EXIT_CODE_OK ? running(&s) : NULL;
+		r = unit_subject_read_own(&s);
 	if (r == EXIT_CODE_OK)
-		r = write_and_verify(&s, tunnel);
+		r = check_subject(&s, tunnel, o->joins);
+	s.running = r == EXIT_CODE_OK ? unit_subject_running(&s) : NULL;
+	if (r == EXIT_CODE_OK)
+		r = write_and_verify(&s, tunnel, o->joins);
 	if (r == EXIT_CODE_OK) {
 		if (!o->cli->quiet)
 			printf("%s lives in tunnel %s from its next start on (%s)\n", s.name, tunnel, s.path);
-		r = after_change(&s, tunnel);
+		warn_of_password(tunnel);
+		r = unit_subject_after_change(&s, tunnel, o->now, o->cli->quiet);
 	}
-	subject_done(&s);
+	unit_subject_done(&s);
 	return r;
 }
 
@@ -479,128 +260,29 @@ static int add(const struct unit_options *o, const char *given)
 
 static int remove_unit(const struct unit_options *o, const char *given)
 {
-	struct subject s = { .o = o };
+	struct unit_subject s = { 0 };
 	int r = need_root("remove", given);
 
 	/* Its unit may be gone meanwhile (a package that was removed); the file is what counts. */
 	if (r == EXIT_CODE_OK)
-		r = find(&s, given);
+		r = unit_subject_find(&s, given);
 	if (r == EXIT_CODE_OK)
-		r = read_own(&s);
+		r = unit_subject_read_own(&s);
 	if (r == EXIT_CODE_OK && !s.has_own)
 		r = output_fail(EXIT_CODE_FAILED, "%s lives in no tunnel (%s is not there); `nsvpn unit list` shows those that do", s.name,
 				s.path);
-	s.running = r == EXIT_CODE_OK ? running(&s) : NULL;
+	s.running = r == EXIT_CODE_OK ? unit_subject_running(&s) : NULL;
 	if (r == EXIT_CODE_OK)
-		r = remove_file(&s);
+		r = unit_subject_remove(&s);
 	if (r == EXIT_CODE_OK)
-		r = reload(&s);
+		r = unit_subject_reload(&s);
 	if (r == EXIT_CODE_OK) {
 		if (!o->cli->quiet)
 			printf("%s is as it was before, outside of tunnel %s, from its next start on\n", s.name, s.own.tunnel);
-		r = after_change(&s, NULL);
+		r = unit_subject_after_change(&s, NULL, o->now, o->cli->quiet);
 	}
-	subject_done(&s);
+	unit_subject_done(&s);
 	return r;
-}
-
-/* ---- list ---- */
-
-struct listing {
-	const struct cli *cli;
-	sd_bus *bus; /* NULL: systemd does not answer */
-	struct strbuf text;
-	struct json json;
-	size_t n;
-};
-
-static void list_one(struct listing *l, const char *unit, const char *path, const struct dropin *d)
-{
-	struct unit_facts f = { 0 };
-	const char *state = "unknown", *where = NULL;
-	char *error = NULL;
-
-	if (strstr(unit, "@.service"))
-		state = "template";
-	else if (l->bus && service_manager_facts(l->bus, unit, &f, &error) == 0) {
-		state = str_eq(f.load_state, "not-found") ? "not-found" : f.active_state ? f.active_state : "unknown";
-		if (f.main_pid)
-			where = is_inside(f.main_pid, d->tunnel) ? "tunnel" : "outside";
-	}
-	free(error);
-	if (!l->cli->json)
-		printf("%-10s  %-32s  %-5s  %s%s\n", d->tunnel, unit, dropin_form_to_string(d->form), state,
-		       where && str_eq(where, "outside") ? ", still outside: restart it" : "");
-	json_begin_object(&l->json);
-	json_pair(&l->json, "unit", unit);
-	json_pair(&l->json, "tunnel", d->tunnel);
-	json_pair(&l->json, "form", dropin_form_to_string(d->form));
-	json_pair(&l->json, "file", path);
-	json_pair(&l->json, "state", state);
-	json_pair(&l->json, "where", where);
-	json_end_object(&l->json);
-	unit_facts_done(&f);
-	l->n++;
-}
-
-static int compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Sorted names of the units that have a file of our name; a strv. */
-static int units_with_file(char ***ret)
-{
-	_cleanup_(strv_freep) char **names = NULL;
-	DIR *dir = opendir(UNITS);
-	int r = 0;
-
-	for (struct dirent *e; dir && r == 0 && (e = readdir(dir));) {
-		size_t len = strlen(e->d_name);
-
-		if (!str_has_suffix(e->d_name, ".service.d"))
-			continue;
-		e->d_name[len - 2] = '\0';
-		r = strv_add(&names, e->d_name);
-	}
-	if (dir)
-		(void)closedir(dir); /* only read */
-	if (r < 0)
-		return r;
-	if (names)
-		qsort(names, strv_len(names), sizeof(*names), compare);
-	*ret = TAKE_PTR(names);
-	return 0;
-}
-
-static int list(const struct cli *cli)
-{
-	_cleanup_(strv_freep) char **names = NULL;
-	struct listing l = { .cli = cli, .json = { .out = &l.text } };
-
-	if (units_with_file(&names) < 0)
-		return output_oom();
-	if (sd_bus_open_system(&l.bus) < 0)
-		l.bus = NULL;
-	json_begin_envelope(&l.json);
-	json_key(&l.json, "units");
-	json_begin_array(&l.json);
-	for (char **n = names; n && *n; n++) {
-		_cleanup_(freep) char *path = str_format(UNITS "/%s.d/" DROPIN_FILE, *n), *text = NULL;
-		struct dropin d;
-		size_t len;
-
-		if (path && file_read(AT_FDCWD, path, DROPIN_MAX, &text, &len) == 0 && dropin_parse(text, &d) == 0)
-			list_one(&l, *n, path, &d);
-	}
-	json_end_array(&l.json);
-	sd_bus_flush_close_unref(l.bus);
-	if (cli->json)
-		return json_end_envelope(&l.json);
-	strbuf_done(&l.text);
-	if (l.n == 0 && !cli->quiet)
-		printf("no service lives in a tunnel; `nsvpn unit add UNIT` brings one in\n");
-	return output_flush();
 }
 
 /* ---- the command ---- */
@@ -621,7 +303,7 @@ int cmd_unit(struct cli *cli, const struct command *self, int argc, char **argv)
 		return r;
 	verb = o.operands[0];
 	if (str_eq(verb, "list") && o.n_operands == 1)
-		return list(cli);
+		return unit_list(cli);
 	if (cli->json)
 		return output_fail(EXIT_CODE_USAGE, "unit: only `unit list` prints data, --json has no meaning for %s", verb);
 	if (str_eq(verb, "add") && o.n_operands == 2)

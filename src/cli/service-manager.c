@@ -372,10 +372,18 @@ int service_manager_reload(sd_bus *bus, char **ret_error)
 	return r < 0 ? r : 0;
 }
 
-int service_manager_start(sd_bus *bus, const char *unit, char **ret_error)
+bool service_manager_is_stopping(sd_bus *bus)
+{
+	_cleanup_(freep) char *state = NULL;
+
+	return sd_bus_get_property_string(bus, NAME, PATH, IFACE_MANAGER, "SystemState", NULL, &state) >= 0 && str_eq(state, "stopping");
+}
+
+int service_manager_start(sd_bus *bus, const char *unit, bool at_once, char **ret_error)
 {
 	sd_bus_error e = SD_BUS_ERROR_NULL;
-	int r = sd_bus_call_method(bus, NAME, PATH, IFACE_MANAGER, "StartUnit", &e, NULL, "ss", unit, "replace");
+	int r = sd_bus_call_method(bus, NAME, PATH, IFACE_MANAGER, "StartUnit", &e, NULL, "ss", unit,
+				   at_once ? "ignore-dependencies" : "replace");
 
 	if (r < 0)
 		(void)fail(ret_error, r, &e, "start", unit);

@@ -18,7 +18,12 @@ int service_manager_is_before(sd_bus *bus, const char *unit, const char *other, 
 int service_manager_names(sd_bus *bus, const char *pattern, char ***ret, char **ret_error);
 
 int service_manager_reload(sd_bus *bus, char **ret_error);
-/* Has it started; does not wait. */
-int service_manager_start(sd_bus *bus, const char *unit, char **ret_error);
+/*
+ * Has it started; does not wait. `at_once`: whatever is ordered before it, for a caller that itself runs in a job that it would
+ * wait for.
+ */
+int service_manager_start(sd_bus *bus, const char *unit, bool at_once, char **ret_error);
+/* The machine is going down: nothing is started any more. */
+bool service_manager_is_stopping(sd_bus *bus);
 /* Restarts (or starts) a unit and waits until that is done. */
 int service_manager_restart(sd_bus *bus, const char *unit, char **ret_error);

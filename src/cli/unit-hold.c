@@ -120,20 +120,6 @@ static enum verdict judge_state(struct hold *h, const struct tunnel_view *v, cha
 	return VERDICT_STAY;
 }
 
-static bool helper_is_there(sd_bus *bus)
-{
-	sd_bus_message *reply = NULL;
-	int yes = 0;
-	/* A question to the helper itself would start one that somebody has stopped. */
-	int r = sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner", NULL,
-				   &reply, "s", BUS_NAME);
-
-	if (r >= 0)
-		r = sd_bus_message_read_basic(reply, 'b', &yes);
-	sd_bus_message_unref(reply);
-	return r >= 0 && yes;
-}
-
 static enum verdict look(struct hold *h, char **ret_error)
 {
 	struct tunnel_view v = { 0 };
@@ -142,7 +128,8 @@ static enum verdict look(struct hold *h, char **ret_error)
 	h->dirty = false;
 	if (verdict != VERDICT_STAY || h->unlocked_since != 0)
 		return verdict;
-	if (h->c.bus && helper_is_there(h->c.bus) && tunnel_view_read(&h->c, h->tunnel, &v, NULL) == 0)
+	/* A question to the helper itself would start one that somebody has stopped. */
+	if (h->c.bus && client_system_is_running(h->c.bus, NULL) > 0 && tunnel_view_read(&h->c, h->tunnel, &v, NULL) == 0)
 		verdict = judge_state(h, &v, ret_error);
 	else if (!is_wanted(h->tunnel))
 		verdict = VERDICT_TAKEN_DOWN;

@@ -1,5 +1,5 @@
 /*
- * What units and systemd's generator run: `nsvpn unit guard`, `keep`, `hold`, `generate`. They are in drop-ins of people's
+ * What units and systemd's generator run: `nsvpn unit guard`, `keep`, `hold`, `release`, `generate`. They are in drop-ins of people's
  * own, too, so their names and arguments stay.
  */
 #include "cli/unit-run.h"
@@ -9,13 +9,16 @@
 #include <syslog.h>
 #include <systemd/sd-journal.h>
 #include <systemd/sd-login.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/places.h"
+#include "cli/client-system.h"
 #include "cli/output.h"
+#include "cli/service-manager.h"
 #include "cli/tunnel-names.h"
 #include "cli/unit-dropin.h"
 #include "cli/unit-hold.h"
@@ -24,6 +27,7 @@
 #include "profile/profile.h"
 
 #define GUARD_REFUSED 255 /* systemd: a condition that makes the unit fail; smaller ones only skip it */
+#define HELPER_STEPS 200 /* of 50 ms: what a helper needs to start on a slow machine, and more */
 
 static int check_tunnel_argument(const char *name)
 {
@@ -123,12 +127,57 @@ static int hold(const char *tunnel)
 	return r == EXIT_CODE_OK ? unit_hold(tunnel) : r;
 }
 
+/* ---- nsvpn-netns@NAME.service, ExecStop= ---- */
+
+/*
+ * That unit is ordered after nsvpnd.service, so that at shutdown the helper is there until the last tunnel has said goodbye. A
+ * helper that does not run would therefore be started only after the job that we are part of: it is asked for at once.
+ * False: there is none, and none will come, since the machine goes down.
+ */
+static bool have_helper(sd_bus *bus)
+{
+	const struct timespec step = { .tv_nsec = 50 * 1000000L };
+	char *error = NULL;
+
+	if (client_system_is_running(bus, NULL) > 0)
+		return true;
+	if (service_manager_is_stopping(bus))
+		return false;
+	if (service_manager_start(bus, "nsvpnd.service", true, &error) < 0)
+		log_warning("%s", error ? error : "out of memory");
+	free(error);
+	for (int i = 0; i < HELPER_STEPS && client_system_is_running(bus, NULL) == 0; i++)
+		(void)nanosleep(&step, NULL); /* a shorter one is fine */
+	return true; /* or `down` has the better sentence */
+}
+
+static int release(const char *tunnel)
+{
+	char *argv[] = { (char *)"nsvpn", (char *)"down", (char *)tunnel, NULL };
+	sd_bus *bus = NULL;
+	int r = check_tunnel_argument(tunnel);
+	bool there;
+
+	if (r == EXIT_CODE_OK)
+		r = service_manager_open(&bus);
+	if (r != EXIT_CODE_OK)
+		return r;
+	there = have_helper(bus);
+	sd_bus_flush_close_unref(bus);
+	if (!there) {
+		log_notice("the machine goes down, and tunnel %s with it, locked", tunnel);
+		return EXIT_CODE_OK;
+	}
+	(void)execv("/proc/self/exe", argv); /* returns on failure only */
+	return output_fail(EXIT_CODE_FAILED, "/proc/self/exe cannot be run again: %m");
+}
+
 bool unit_run(char *const *words, int n, int *ret_code)
 {
 	static const struct {
 		const char *verb;
 		int (*run)(const char *tunnel);
-	} verbs[] = { { "guard", guard }, { "keep", keep }, { "hold", hold } };
+	} verbs[] = { { "guard", guard }, { "keep", keep }, { "hold", hold }, { "release", release } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		if (n == 2 && str_eq(words[0], verbs[i].verb)) {

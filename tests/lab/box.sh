@@ -25,11 +25,12 @@ box_mirror() {
 
 # box_make ROOT SUITE PACKAGES: 0 done, 77 no mirror, else failed; the log is ROOT.log
 box_make() {
-  local root=$1 suite=$2 packages=$3 extra=
+  local root=$1 suite=$2 packages=$3 extra= scripts=/usr/share/debootstrap/scripts
   [ "$suite" = bookworm ] && extra=,pkexec,libssl3
   [ "$suite" = bookworm ] || extra=,libssl3t64
   # shellcheck disable=SC2046
-  if ! debootstrap --variant=minbase --include="$packages$extra" "$suite" "$root" $(box_mirror) >"$root.log" 2>&1; then
+  if ! debootstrap --variant=minbase --include="$packages$extra" "$suite" "$root" $(box_mirror) \
+    $([ -e $scripts/"$suite" ] || echo $scripts/sid) >"$root.log" 2>&1; then # a suite that is newer than debootstrap
     grep -qE "Failed getting release file|Couldn't download|Invalid Release" "$root.log" && return 77
     return 1
   fi

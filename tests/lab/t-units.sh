@@ -25,6 +25,7 @@ active() { [ "$(box systemctl is-active "$1")" = active ]; }
 inactive() { case $(box systemctl is-active "$1") in inactive | failed) ;; *) return 1 ;; esac; }
 main_pid() { box systemctl show -P MainPID "$1"; }
 connected() { [ "$(box nsvpn status home --json | jq -r '.tunnels[0].state')" = connected ]; }
+is_down() { [ "$(box nsvpn status home --json | jq -r '.tunnels[0].state')" = down ]; }
 refuses() { # WHAT CODE REGEX COMMAND...: fails with CODE, says so, and no drop-in of ours is anywhere
   local what=$1 code=$2 regex=$3 out rc
   shift 3
@@ -108,6 +109,9 @@ box sh -c 'rm /etc/resolv.conf; echo "nameserver 203.0.113.53" >/etc/resolv.new;
 ok "and stay so when the machine replaces its file" \
   wait_for 5 sh -c "nsenter -t $BOX_PID -a nsenter -m -t $(main_pid late) grep -q 192.0.2.53 /etc/resolv.conf"
 box ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
+like "a tunnel that somebody lives in is not removed" 'late.service lives in tunnel home' \
+  "$(box systemctl stop nsvpn@home; wait_for 10 inactive nsvpn-netns@home; box nsvpn remove home 2>&1)"
+box systemctl start late
 like "remove: says what runs" 'until it is restarted' "$(box nsvpn unit remove late)"
 ok "remove: nothing is left" test ! -e $BOX/etc/systemd/system/late.service.d
 box systemctl restart late
@@ -166,6 +170,12 @@ ok "nor does the tunnel's unit stay" wait_for 20 inactive nsvpn@home
 box sh -c 'kill -CONT $(systemctl show -P MainPID nsvpnd)'
 box systemctl reset-failed
 ok "and the tunnel goes down" wait_for 20 inactive nsvpn-netns@home
+box systemctl start sender
+box systemctl stop nsvpnd
+ok "the helper is stopped: the service stays, locked in" active sender
+box systemctl stop nsvpn@home
+ok "a tunnel's unit is stopped without a helper: it goes down" wait_for 20 is_down
+is "with success" inactive "$(box systemctl is-active nsvpn-netns@home)"
 ok "the judge saw nothing of all that" judge_stop guard
 
 # ---- a life, once per form and uplink ----------------------------------------------------------------------------------------
