@@ -91,7 +91,7 @@ static void fail_errno(struct ovpn_client *c, int error, uint8_t class, const ch
 
 /*
  * The device gets the size that needs no outer fragments, so that programs and the kernel cut their packets themselves
- * (performance.md 6.3). Nothing is negotiated by that: the server may send up to its own tun-mtu.
+ * (performance.md 6.3). Nothing is negotiated by that: the server may send up to its own tun-mtu. Over TCP all sizes fit.
  */
 static void fit_path(struct ovpn_client *c)
 {

@@ -49,8 +49,8 @@ static uint32_t outer_headers(const struct ovpn_mtu *m)
 {
 	uint32_t ip = m->family == AF_INET6 ? 40 : 20;
 
-	/* TCP: header, timestamps, and OpenVPN's length prefix. */
-	return ip + (m->transport == TRANSPORT_TCP ? 20 + 12 + TCP_PREFIX_LEN : 8);
+	/* TCP: as openvpn(8) counts, without options, and OpenVPN's length prefix. */
+	return ip + (m->transport == TRANSPORT_TCP ? 20 + TCP_PREFIX_LEN : 8);
 }
 
 static uint32_t clamp(int64_t n, uint32_t max)
@@ -64,6 +64,8 @@ uint32_t ovpn_mtu_inner_max(const struct ovpn_mtu *m)
 {
 	int64_t most = (int64_t)(m->path_mtu ? m->path_mtu : OVPN_MTU_PATH_DEFAULT) - outer_headers(m);
 
+	if (m->transport == TRANSPORT_TCP) /* a stream has no fragments */
+		return m->tun_mtu;
 	if (m->fragment)
 		most = MIN(most, (int64_t)m->fragment - (m->fragment_mtu ? outer_headers(m) : 0));
 	return clamp(inner_of(&m->overhead, most), m->tun_mtu);

@@ -26,7 +26,10 @@ struct ovpn_mtu {
 /* What the data format adds to an inner packet. data_v2: with peer id. cipher NULL: AEAD. digest: of CBC, or NULL. */
 struct ovpn_overhead ovpn_mtu_overhead(bool data_v2, const struct ovpn_cipher *cipher, const struct hash_digest *digest,
 				       enum framing framing, bool fragment);
-/* The largest inner packet whose datagram needs no fragments, outer or OpenVPN's; at most tun_mtu, at least 68. */
+/*
+ * The largest inner packet whose datagram needs no fragments, outer or OpenVPN's; at most tun_mtu, at least 68. Over TCP
+ * it is tun_mtu: a stream has no fragments.
+ */
 uint32_t ovpn_mtu_inner_max(const struct ovpn_mtu *m);
 /* The largest inner packet of a TCP flow: `mssfix` of the profile, and never more than ovpn_mtu_inner_max(). 0: off. */
 uint32_t ovpn_mtu_mss_packet_max(const struct ovpn_mtu *m, const struct ovpn_options *o);

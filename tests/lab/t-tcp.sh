@@ -29,6 +29,7 @@ for uplink in veth socket; do
     ok "$what: up" nsvpn up home --timeout 30
     is "$what: status says so" "connected tcp $addr" \
       "$(nsvpn status home --json | jq -r '.tunnels[0] | "\(.state) \(.remote.transport) \(.remote.address)"')"
+    is "$what: a stream needs no smaller packets" 1500 "$(nsvpn status home --json | jq '.tunnels[0].mtu')"
     is "$what: IPv4 comes out at the server" 198.51.100.10 "$(inside curl -4 -s -m 5 http://web.example.net/)"
     like "$what: IPv6 comes out at the server" '^2001:db8:feed:12:' "$(inside curl -6 -s -m 5 http://web.example.net/)"
     is "$what: $size bytes there and back are the same" "$sum" "$(round_trip)"

@@ -84,7 +84,18 @@ Test(ovpn_mtu, counts_the_length_prefix_over_tcp)
 	const struct ovpn_mtu m = { .path_mtu = 1500, .family = AF_INET, .transport = TRANSPORT_TCP, .overhead = { 24, 0, 1 }, .tun_mtu = 1500 };
 	const struct ovpn_options o = { .mssfix = 1000, .mssfix_mode = MSSFIX_DATAGRAM };
 
+	const struct ovpn_options outer = { .mssfix = 1400, .mssfix_mode = MSSFIX_MTU }, unset = { .mssfix = -1 };
+
 	cr_assert_eq(ovpn_mtu_mss_packet_max(&m, &o), 1000 - 2 - 24);
+	cr_assert_eq(ovpn_mtu_mss_packet_max(&m, &outer), 1400 - 20 - 20 - 2 - 24);
+	cr_assert_eq(ovpn_mtu_mss_packet_max(&m, &unset), 1492 - 20 - 20 - 2 - 24);
+}
+
+Test(ovpn_mtu, a_stream_has_no_largest_packet)
+{
+	const struct ovpn_mtu m = { .path_mtu = 1280, .family = AF_INET6, .transport = TRANSPORT_TCP, .overhead = { 24, 0, 1 }, .tun_mtu = 1500 };
+
+	cr_assert_eq(ovpn_mtu_inner_max(&m), 1500);
 }
 
 /* By the format: what is sealed is no longer than the datagram may be, and one byte more would be. */
