@@ -18,6 +18,7 @@
  *                                        Progress: PropertiesChanged of the tunnel object.
  *   Down(s name, a{sv} options) -> (a(us) processes)   options: "kill" b. Returns when down; the pids and command
  *                                        names that stay locked in (empty: everything is gone).
+ *   Answer(s name, h answer) -> ()       to the tunnel's Question: one line in a pipe or memfd
  *   Plan(s name) -> (s text)             every change `up` would make; changes nothing
  *   ListTunnels() -> (as names)          configured tunnels and those that still exist in the kernel
  *   Processes(s name) -> (a(us))         pid, command
@@ -35,7 +36,8 @@
  *   RemoteHost s, RemoteAddress s, RemotePort q, RemoteTransport s ("udp"/"tcp"),
  *   Cipher s, Addresses as, Dns as, SearchDomains as, Mtu u, Netns s, FullTunnel b,
  *   Exceptions as ("Publish=tcp:8080", "Allow=192.168.1.0/24"), ServiceAddresses as (of published services),
- *   Since t, LastHandshake t (realtime usec; 0: never), EnginePid u, LastError s, LastErrorName s (bus error name)
+ *   Since t, LastHandshake t (realtime usec; 0: never), EnginePid u, LastError s, LastErrorName s (bus error name),
+ *   Question s, QuestionKind s ("text", "secret": Answer() is waited for; "url": to be opened in a browser; "": nothing is asked)
  *   no signals (read on demand): RxBytes t, TxBytes t, DroppedByLock t, ProcessCount u
  */
 

@@ -89,11 +89,11 @@ static ssize_t ask_once(int tty, const char *question, bool echo, char buf[stati
 	return n;
 }
 
-/* malloc-free answer in a secret; an exit code. */
-static int ask_line(const char *name, const char *what, bool echo, struct secret **ret)
+/* malloc-free answer in a secret; an exit code. what: for messages. Takes question. */
+static int ask_at_terminal(const char *name, const char *what, char *question_take, bool echo, struct secret **ret)
 {
 	_cleanup_(closep) int tty = open_terminal();
-	_cleanup_(freep) char *question = str_format("%s for tunnel %s: ", what, name);
+	_cleanup_(freep) char *question = question_take;
 	char buf[ANSWER_MAX];
 	ssize_t n;
 	int r;
@@ -116,6 +116,16 @@ static int ask_line(const char *name, const char *what, bool echo, struct secret
 		return output_fail(EXIT_CODE_FAILED, "no %s for tunnel %s: %s", what, name,
 				   r == -ENODATA ? "the input ended" : strerror(-r));
 	return EXIT_CODE_OK;
+}
+
+static int ask_line(const char *name, const char *what, bool echo, struct secret **ret)
+{
+	return ask_at_terminal(name, what, str_format("%s for tunnel %s: ", what, name), echo, ret);
+}
+
+int ask_question(const char *name, const char *text, bool echo, struct secret **ret)
+{
+	return ask_at_terminal(name, "answer", str_format("The server of tunnel %s asks: %s\nAnswer: ", name, text), echo, ret);
 }
 
 struct piece {
@@ -190,7 +200,7 @@ static size_t line_len(const char *p, size_t left)
 
 static int split_file(const char *text, size_t len, const char *path, struct secret **ret)
 {
-	struct piece lines[3] = { { NULL, 0 } }, phrase;
+	struct piece lines[4] = { { NULL, 0 } }, phrase;
 	size_t n = 0, at = 0;
 
 	if (memchr(text, '\0', len))
@@ -203,7 +213,7 @@ static int split_file(const char *text, size_t len, const char *path, struct sec
 	}
 	if (n == 0 || !lines[0].len || (n > 1 && !lines[1].len))
 		return output_fail(EXIT_CODE_FAILED,
-				   "%s: two lines are wanted, the user name and the password (and the pass phrase of the private key, if it has one, as third line, or alone)",
+				   "%s: two lines are wanted, the user name and the password (then the pass phrase of the private key, if it has one, and the answer to the server's question, if it asks; a pass phrase may stand alone)",
 				   path);
 	if (n == 1) {
 		phrase = lines[0];
@@ -211,7 +221,9 @@ static int split_file(const char *text, size_t len, const char *path, struct sec
 		lines[0] = lines[1] = (struct piece){ NULL, 0 };
 		n = 3;
 	}
-	if (join(lines, n == 3 && lines[2].len ? 3 : 2, ret) < 0)
+	while (n > 2 && !lines[n - 1].len)
+		n--;
+	if (join(lines, n, ret) < 0)
 		return output_oom();
 	return EXIT_CODE_OK;
 }

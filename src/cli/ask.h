@@ -1,6 +1,7 @@
 /*
  * User name, password and the pass phrase of a private key, as the helper takes them ("user LF password LF phrase LF", the
- * first two empty where only the phrase is wanted, the third left out where it is not): from a file or from the person there.
+ * first two empty where only the phrase is wanted, the third left out where it is not), and answers to a server: from a file or
+ * from the person there.
  */
 #pragma once
 
@@ -20,5 +21,11 @@ struct ask_wants {
  */
 int ask_terminal(const char *name, const struct ask_wants *wants, struct secret **ret);
 
-/* A file, "-" is standard input: one line is the pass phrase, two the login, three both. An exit code. */
+/* A question of a server, quoted, and its answer; an exit code as above. Shown while it is typed where `echo`. */
+int ask_question(const char *name, const char *text, bool echo, struct secret **ret);
+
+/*
+ * A file, "-" is standard input: one line is the pass phrase, two the login, then the pass phrase where the key has one and
+ * the answer to what the server asks where it does. An exit code.
+ */
 int ask_file(const char *path, struct secret **ret);

@@ -33,6 +33,7 @@ struct attempt {
 	bool retry_interactive; /* the profile's auth-retry interact */
 	bool show;     /* progress lines */
 	char *shown;   /* the last of them */
+	char *answered; /* the last question that was dealt with */
 	struct secret *credentials;
 	struct ask_wants wants; /* as far as it is known; wants.user is not kept */
 };
@@ -292,6 +293,73 @@ static int fail_final(const struct attempt *a)
 								       "failed; `nsvpn logs` has more");
 }
 
+/* ---- questions ---- */
+
+#define URL_PATIENCE (5 * 60 * USEC_PER_SEC)
+
+static int send_answer(struct attempt *a, const struct secret *answer)
+{
+	_cleanup_(closep) int fd = memfd_sealed("answer", secret_bytes(answer), secret_len(answer));
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	sd_bus_message *m = NULL;
+	int r, code = EXIT_CODE_OK;
+
+	if (fd < 0)
+		return output_fail(EXIT_CODE_FAILED, "the answer cannot be sent: %s", strerror(-fd));
+	r = client_new_call(a->c, "Answer", &m);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "sh", a->b->name, fd); /* the message keeps a copy */
+	if (r >= 0)
+		r = client_call(a->c, m, clock_boottime() + DOWN_TIMEOUT_USEC, &e, NULL);
+	if (r < 0)
+		code = client_fail(&e, r);
+	sd_bus_message_unref(m);
+	sd_bus_error_free(&e);
+	return code;
+}
+
+static int answer_question(struct attempt *a, bool echo)
+{
+	_cleanup_(secret_freep) struct secret *answer = NULL;
+	int r;
+
+	if (!a->can_ask)
+		return output_fail(EXIT_CODE_AUTH,
+				   "the server of tunnel %s asks \"%s\" and there is no terminal to ask at; run `nsvpn up %s` at one, or give "
+				   "the answer as a further line of --credentials",
+				   a->b->name, a->view.question, a->b->name);
+	client_release(a->c);
+	r = ask_question(a->b->name, a->view.question, echo, &answer);
+	client_catch(a->c);
+	if (r == EXIT_CODE_OK)
+		r = send_answer(a, answer);
+	a->deadline = clock_boottime() + a->b->timeout;
+	a->dirty = true;
+	return r;
+}
+
+/* What the server wants from a person, once each time it asks. An exit code. */
+static int handle_question(struct attempt *a)
+{
+	const char *kind = a->view.question_kind, *text = a->view.question;
+
+	if (!kind || !*kind || !text || !*text) {
+		free(TAKE_PTR(a->answered));
+		return EXIT_CODE_OK;
+	}
+	if (a->answered && str_eq(a->answered, text))
+		return EXIT_CODE_OK;
+	free(a->answered);
+	a->answered = strdup(text);
+	if (!a->answered)
+		return output_oom();
+	if (!str_eq(kind, "url"))
+		return answer_question(a, str_eq(kind, "text"));
+	log_notice("%s: the server asks you to log in with a browser: %s", a->b->name, text);
+	a->deadline = MAX(a->deadline, clock_boottime() + URL_PATIENCE);
+	return EXIT_CODE_OK;
+}
+
 /* Until decided. An exit code; OUTCOME_FAILED and OUTCOME_DOWN are the caller's to report. */
 static int wait_outcome(struct attempt *a, enum outcome *ret)
 {
@@ -307,6 +375,9 @@ static int wait_outcome(struct attempt *a, enum outcome *ret)
 			*ret = judge(a);
 			if (*ret != OUTCOME_OPEN)
 				return EXIT_CODE_OK;
+			r = handle_question(a);
+			if (r != EXIT_CODE_OK)
+				return r;
 		}
 		r = client_wait(a->c, a->deadline);
 		if (r == -EINTR)
@@ -437,5 +508,6 @@ int bring_up(struct client *c, const struct bring_up *b, struct tunnel_view *ret
 	sd_bus_slot_unref(slot);
 	secret_free(a.credentials);
 	free(a.shown);
+	free(a.answered);
 	return r;
 }

@@ -47,6 +47,8 @@ static const struct {
 	FIELD("EnginePid", 'u', engine_pid),
 	FIELD("LastError", 's', last_error),
 	FIELD("LastErrorName", 's', last_error_name),
+	FIELD("Question", 's', question),
+	FIELD("QuestionKind", 's', question_kind),
 	FIELD("RxBytes", 't', rx_bytes),
 	FIELD("TxBytes", 't', tx_bytes),
 	FIELD("DroppedByLock", 't', dropped),
@@ -325,6 +327,7 @@ void tunnel_view_json(const struct tunnel_view *v, struct json *j)
 	json_bool(j, v->full_tunnel);
 	json_key(j, "programs");
 	programs_json(&v->programs, j);
+	json_pair_text(j, "question", v->question);
 	json_end_object(j);
 }
 
@@ -484,6 +487,9 @@ void tunnel_view_print(const struct tunnel_view *v, bool verbose)
 	print_programs(v);
 	if (verbose && v->engine_pid)
 		print_line("engine", "pid %u", v->engine_pid);
+	if (v->question && *v->question)
+		print_line(str_eq(v->question_kind, "url") ? "to be opened" : "question", "%s%s", v->question,
+			   str_eq(v->question_kind, "url") ? "" : " (`nsvpn up` asks it)");
 	if (v->last_error && *v->last_error)
 		print_line("last error", "%s", v->last_error);
 	print_hint(v);

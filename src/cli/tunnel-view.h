@@ -8,7 +8,7 @@
 struct tunnel_view {
 	char *name, *state, *protocol, *uplink, *data_path, *data_path_reason;
 	char *remote_host, *remote_address, *remote_transport;
-	char *cipher, *netns, *last_error, *last_error_name;
+	char *cipher, *netns, *last_error, *last_error_name, *question, *question_kind;
 	char **addresses, **dns, **search_domains;
 	char **exceptions, **service_addresses;
 	uint16_t remote_port;

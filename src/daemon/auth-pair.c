@@ -12,6 +12,7 @@
 
 /* A writer on another processor may be a moment behind its own message. */
 #define PATIENCE_MSEC 200
+#define LINES_MAX 4
 
 static bool is_acceptable(int fd)
 {
@@ -82,7 +83,7 @@ static int parts_of(const char *user, const char *password, const char *phrase)
 static int make_memfd(char *buf, size_t len, int *ret_fd)
 {
 	_cleanup_(secret_freep) struct secret *all = NULL;
-	const char *lines[3] = { NULL };
+	const char *lines[LINES_MAX] = { NULL };
 	size_t total = 0, at = 0;
 	int parts, r;
 
@@ -125,10 +126,49 @@ int auth_pair_read(int fd, int *ret_fd, char **ret_error)
 	r = n < 0 ? (int)n : n > AUTH_PAIR_MAX ? -EINVAL : make_memfd(buf, (size_t)n, &made);
 	secret_wipe(buf, sizeof(buf));
 	if (r < 0) {
-		*ret_error = str_format("credentials must be a user name and a password, and the pass phrase of the key where it has one, one line each, of at most %d bytes together",
+		*ret_error = str_format("credentials must be a user name and a password, the pass phrase of the key where it has one, and the answer to the server's question where it asks, one line each, of at most %d bytes together",
 					AUTH_PAIR_MAX);
 		return r;
 	}
 	*ret_fd = made;
 	return r;
+}
+
+int auth_answer_read(int fd, int *ret_fd, char **ret_error)
+{
+	char buf[AUTH_PAIR_MAX + 2], *p = buf;
+	const char *line = NULL;
+	ssize_t n = is_acceptable(fd) ? read_available(fd, buf, AUTH_PAIR_MAX + 1) : -EINVAL;
+	size_t left = n < 0 ? 0 : (size_t)n;
+	int r = n < 0 ? (int)n : -EINVAL;
+
+	if (n > 0 && n <= AUTH_PAIR_MAX)
+		line = take_line(&p, &left);
+	if (line && *line && left == 0)
+		r = memfd_sealed("nsvpn-answer", line, strlen(line) + 1);
+	secret_wipe(buf, sizeof(buf));
+	if (r < 0) {
+		*ret_error = str_format("an answer must be one line, and come through a pipe or a memfd");
+		return r;
+	}
+	*ret_fd = r;
+	return 0;
+}
+
+int auth_pair_forget_answer(int *fd, bool has_phrase)
+{
+	char buf[AUTH_PAIR_MAX + LINES_MAX] = "", *p = buf;
+	ssize_t n = *fd < 0 ? 0 : pread(*fd, buf, sizeof(buf) - 1, 0);
+	int r = n < 0 ? -errno : 0;
+
+	for (int i = 0; i < (has_phrase ? 3 : 2) && p < buf + MAX(n, 0); i++)
+		p += strlen(p) + 1;
+	if (n > p - buf) /* there is one more */
+		r = memfd_sealed("nsvpn-credentials", buf, (size_t)(p - buf));
+	secret_wipe(buf, sizeof(buf));
+	if (r <= 0)
+		return r;
+	(void)fd_close(*fd);
+	*fd = r;
+	return 0;
 }

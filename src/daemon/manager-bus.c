@@ -19,6 +19,7 @@ static int method_plan(struct bus_context *c, sd_bus_message *m, sd_bus_error *e
 static int method_list(struct bus_context *c, sd_bus_message *m, sd_bus_error *error);
 static int method_processes(struct bus_context *c, sd_bus_message *m, sd_bus_error *error);
 static int method_reload(struct bus_context *c, sd_bus_message *m, sd_bus_error *error);
+static int method_answer(struct bus_context *c, sd_bus_message *m, sd_bus_error *error);
 
 #define ACTION_CONTROL "org.nsvpn1.control" /* start, stop */
 #define ACTION_INSPECT "org.nsvpn1.inspect" /* look, change nothing */
@@ -33,6 +34,7 @@ static const struct method {
 } methods[] = {
 	{ "Up", ACTION_CONTROL, true, method_up },
 	{ "Down", ACTION_CONTROL, true, method_down },
+	{ "Answer", ACTION_CONTROL, true, method_answer },
 	{ "Plan", ACTION_INSPECT, true, method_plan },
 	{ "ListTunnels", ACTION_INSPECT, false, method_list },
 	{ "Processes", ACTION_INSPECT, true, method_processes },
@@ -252,6 +254,28 @@ static int method_up(struct bus_context *c, sd_bus_message *m, sd_bus_error *err
 	return 1;
 }
 
+static int method_answer(struct bus_context *c, sd_bus_message *m, sd_bus_error *error)
+{
+	_cleanup_(closep) int answer = -EBADF;
+	_cleanup_(freep) char *why = NULL;
+	struct tunnel *t;
+	const char *name;
+	int fd, r;
+
+	r = sd_bus_message_read(m, "sh", &name, &fd);
+	if (r >= 0)
+		r = get_tunnel(c, name, &t, error);
+	if (r < 0)
+		return r;
+	r = auth_answer_read(fd, &answer, &why);
+	if (r < 0)
+		return sd_bus_error_set(error, BUS_ERROR_USAGE, why ? why : "the answer cannot be read");
+	r = tunnel_answer(t, answer);
+	if (r == -ENODATA)
+		return sd_bus_error_set(error, BUS_ERROR_USAGE, "the tunnel asks nothing (any more)");
+	return r < 0 ? sd_bus_error_set_errno(error, r) : sd_bus_reply_method_return(m, NULL);
+}
+
 static void done_down(void *userdata, struct tunnel *t, const char *error_name, const char *error)
 {
 	sd_bus_message *m = userdata, *reply = NULL;
@@ -357,6 +381,8 @@ static const sd_bus_vtable vtable[] = {
 				 SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_NAMES("Down", "sa{sv}", SD_BUS_PARAM(name) SD_BUS_PARAM(options), "a(us)", SD_BUS_PARAM(processes),
 				 on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_NAMES("Answer", "sh", SD_BUS_PARAM(name) SD_BUS_PARAM(answer), "", , on_method,
+				 SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_NAMES("Plan", "s", SD_BUS_PARAM(name), "s", SD_BUS_PARAM(text), on_method,
 				 SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_NAMES("ListTunnels", "", , "as", SD_BUS_PARAM(names), on_method, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -28,6 +28,7 @@ static int on_state(struct tunnel *t, const struct ipc_msg *msg);
 static int on_stats(struct tunnel *t, const struct ipc_msg *msg);
 static int on_log(struct tunnel *t, const struct ipc_msg *msg);
 static int on_failed(struct tunnel *t, const struct ipc_msg *msg);
+static int on_question(struct tunnel *t, const struct ipc_msg *msg);
 
 #define MONITOR_ONCE true
 #define MONITOR_REPEAT false
@@ -46,6 +47,7 @@ static const struct rule {
 	{ IPC_REQ_STATS, AFTER_HELLO, MONITOR_REPEAT, on_stats },
 	{ IPC_REQ_LOG, ANY, MONITOR_REPEAT, on_log },
 	{ IPC_REQ_FAILED, ANY, MONITOR_ONCE, on_failed },
+	{ IPC_REQ_QUESTION, AFTER_HELLO, MONITOR_REPEAT, on_question },
 };
 
 static const char *const phase_names[] = {
@@ -382,5 +384,12 @@ static int on_log(struct tunnel *t, const struct ipc_msg *msg)
 static int on_failed(struct tunnel *t, const struct ipc_msg *msg)
 {
 	tunnel_engine_gave_up(t, (enum fail_class)msg->req_failed.fail, msg->req_failed.text);
+	return 0;
+}
+
+/* What it says may be a server's words: shown to people as a quotation, never acted on. */
+static int on_question(struct tunnel *t, const struct ipc_msg *msg)
+{
+	tunnel_set_question(t, (enum question_kind)msg->req_question.kind, msg->req_question.text);
 	return 0;
 }

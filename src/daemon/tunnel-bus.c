@@ -222,6 +222,23 @@ GETTER(get_engine_pid)
 	return sd_bus_message_append(reply, "u", (uint32_t)engine_proc_pid(t->engine));
 }
 
+GETTER(get_question)
+{
+	const struct tunnel *t = userdata;
+
+	return sd_bus_message_append(reply, "s", text_of(t->question));
+}
+
+GETTER(get_question_kind)
+{
+	static const char *const names[] = { [QUESTION_NONE] = "", [QUESTION_TEXT] = "text", [QUESTION_SECRET] = "secret",
+					     [QUESTION_URL] = "url" };
+	const struct tunnel *t = userdata;
+
+	static_assert(ARRAY_SIZE(names) == _QUESTION_KIND_MAX, "a name for each kind");
+	return sd_bus_message_append(reply, "s", names[t->question_kind]);
+}
+
 GETTER(get_last_error)
 {
 	const struct tunnel *t = userdata;
@@ -294,6 +311,8 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("Since", "t", get_since, 0, SIGNALLED),
 	SD_BUS_PROPERTY("LastHandshake", "t", get_last_handshake, 0, SIGNALLED),
 	SD_BUS_PROPERTY("EnginePid", "u", get_engine_pid, 0, SIGNALLED),
+	SD_BUS_PROPERTY("Question", "s", get_question, 0, SIGNALLED),
+	SD_BUS_PROPERTY("QuestionKind", "s", get_question_kind, 0, SIGNALLED),
 	SD_BUS_PROPERTY("LastError", "s", get_last_error, 0, SIGNALLED),
 	SD_BUS_PROPERTY("LastErrorName", "s", get_last_error_name, 0, SIGNALLED),
 	SD_BUS_PROPERTY("RxBytes", "t", get_rx_bytes, 0, 0),

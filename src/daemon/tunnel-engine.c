@@ -7,6 +7,7 @@
 #include "base/bus-api.h"
 #include "base/fd.h"
 #include "base/str.h"
+#include "daemon/auth-pair.h"
 
 #define BACKOFF_MIN (100 * USEC_PER_MSEC)
 #define BACKOFF_MAX (30 * USEC_PER_SEC)
@@ -48,6 +49,7 @@ static void on_closed(void *userdata, const char *why)
 	bool early = t->monitor.phase == MONITOR_PHASE_HELLO;
 
 	monitor_done(&t->monitor);
+	tunnel_set_question(t, QUESTION_NONE, NULL);
 	if (!tunnel_wants_engine(t))
 		return; /* whoever ended it waits for on_exited */
 	tunnel_set_error(t, BUS_ERROR_FAILED,
@@ -183,12 +185,17 @@ void tunnel_retire_engine(struct tunnel *t)
 
 void tunnel_engine_connected(struct tunnel *t, const char *cipher)
 {
+	int r;
+
 	(void)str_copy(t->cipher, sizeof(t->cipher), cipher); /* same size */
 	t->was_connected = true;
 	t->recovering = false;
 	t->backoff = 0;
 	tunnel_set_error(t, NULL, NULL);
 	tunnel_changed(t, "Cipher", NULL);
+	r = auth_pair_forget_answer(&t->auth_fd, t->profile && t->profile->ovpn.key_password_asked);
+	if (r < 0)
+		log_tunnel_warning(t, "the one-time code that came with the credentials cannot be forgotten: %s", strerror(-r));
 	(void)tunnel_event(t, TUNNEL_EVENT_CONNECTED, "settings applied");
 	tunnel_refresh_stats(t);
 }

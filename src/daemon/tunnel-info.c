@@ -2,6 +2,8 @@
  * What people see of a tunnel: its properties with their change signals, figures, and the plan of `nsvpn plan`.
  */
 #include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/bus-api.h"
 #include "base/clock.h"
@@ -37,6 +39,29 @@ void tunnel_set_error(struct tunnel *t, const char *error_name, char *error)
 	t->last_error = error;
 	t->last_error_name = error ? error_name : NULL;
 	tunnel_changed(t, "LastError", "LastErrorName", NULL);
+}
+
+void tunnel_set_question(struct tunnel *t, enum question_kind kind, const char *text)
+{
+	if (kind == QUESTION_NONE && !t->question)
+		return;
+	free(t->question);
+	t->question = kind == QUESTION_NONE ? NULL : strdup(text);
+	t->question_kind = t->question ? kind : QUESTION_NONE;
+	tunnel_changed(t, "Question", "QuestionKind", NULL);
+}
+
+int tunnel_answer(struct tunnel *t, int fd)
+{
+	struct ipc_msg m = { .type = IPC_CMD_ANSWER };
+	int r;
+
+	if (!t->engine || t->question_kind == QUESTION_NONE || t->question_kind == QUESTION_URL)
+		return -ENODATA;
+	r = engine_proc_send(t->engine, &m, &fd, 1);
+	if (r >= 0)
+		tunnel_set_question(t, QUESTION_NONE, NULL);
+	return r;
 }
 
 void tunnel_clear_settings(struct tunnel *t)

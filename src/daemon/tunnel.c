@@ -69,6 +69,7 @@ struct tunnel *tunnel_free(struct tunnel *t)
 	tunnelnet_free(t->net);
 	tunnel_forget_inputs(t);
 	free(t->last_error);
+	free(t->question);
 	free(t->remote_host);
 	free(t->name);
 	free(t);

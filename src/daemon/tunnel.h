@@ -87,6 +87,8 @@ struct tunnel {
 	size_t n_watches;
 
 	/* what people see */
+	char *question; /* of the engine, for a person; NULL: none */
+	enum question_kind question_kind;
 	char *last_error;
 	const char *last_error_name;
 	char *remote_host;
@@ -123,6 +125,8 @@ void tunnel_shutdown(struct tunnel *t);
 bool tunnel_is_idle(const struct tunnel *t);
 bool tunnel_is_quiet(const struct tunnel *t);
 
+/* A person's answer to the engine's question, a memfd that stays the caller's. 0; -ENODATA: nothing is asked; -errno. */
+int tunnel_answer(struct tunnel *t, int fd);
 /* Reads the profile for display if that was not tried yet. */
 void tunnel_describe(struct tunnel *t);
 /* Drops what was read; a tunnel that is not down is left alone. */
@@ -154,6 +158,8 @@ bool tunnel_event(struct tunnel *t, enum tunnel_event event, const char *cause);
 void tunnel_set_state(struct tunnel *t, enum tunnel_state state, const char *cause);
 /* Names of properties, NULL-terminated list; tells the manager's listener. */
 void tunnel_changed(struct tunnel *t, ...) __attribute__((sentinel));
+/* QUESTION_NONE: the one that there may be is void. */
+void tunnel_set_question(struct tunnel *t, enum question_kind kind, const char *text);
 /* error NULL: clears. Takes error. */
 void tunnel_set_error(struct tunnel *t, const char *error_name, char *error);
 const char *tunnel_error_name(enum fail_class fail);

@@ -21,45 +21,6 @@
 
 /* ---- credentials ---------------------------------------------------------------------------------------------------- */
 
-/* The next string of text, or NULL when there is none. */
-static const char *next_string(const char **text, size_t *left)
-{
-	const char *s = *text, *end = *left ? memchr(s, '\0', *left) : NULL;
-
-	if (!end)
-		return NULL;
-	*left -= (size_t)(end + 1 - s);
-	*text = end + 1;
-	return s;
-}
-
-/* "user NUL password NUL", and "phrase NUL" if there is one; an empty user name: there is nothing but the phrase. */
-static int take_credentials(struct engine *e, const char *text, size_t len)
-{
-	_cleanup_(secret_freep) struct secret *username = NULL, *password = NULL, *phrase = NULL;
-	const char *first = next_string(&text, &len), *second = next_string(&text, &len), *third = next_string(&text, &len);
-	struct ovpn_options *o = &e->profile->ovpn;
-	int r = 0;
-
-	if (!second)
-		return -EBADMSG;
-	if (*first) {
-		r = secret_new_copy(&username, first, strlen(first));
-		if (r >= 0)
-			r = secret_new_copy(&password, second, strlen(second));
-	}
-	if (r >= 0 && third && *third)
-		r = secret_new_copy(&phrase, third, strlen(third));
-	if (r < 0)
-		return r;
-	engine_forget_credentials(e);
-	e->username = TAKE_PTR(username);
-	e->password = TAKE_PTR(password);
-	if (phrase && o->key_password_asked)
-		o->key_password = (secret_free(o->key_password), TAKE_PTR(phrase));
-	return engine_needs_credentials(e) ? -ENODATA : 0;
-}
-
 /* A memfd is read from its beginning, wherever its writer left the offset. */
 static int read_memfd(int fd, size_t max, char **ret, size_t *ret_len)
 {
@@ -82,7 +43,7 @@ static void on_auth(void *userdata, bool ok, int fd)
 	if (e->phase != PHASE_AUTH)
 		return;
 	if (r >= 0) {
-		r = take_credentials(e, text, len);
+		r = login_take_credentials(e, text, len);
 		secret_wipe(text, len);
 		free(text);
 	}
@@ -233,6 +194,11 @@ static void on_stop(void *userdata)
 	engine_end(e, EXIT_CODE_OK);
 }
 
+static void on_answer(void *userdata, int fd)
+{
+	login_on_answer(userdata, fd);
+}
+
 static void on_stats(void *userdata)
 {
 	struct engine *e = userdata;
@@ -248,7 +214,7 @@ static void on_reconnect(void *userdata)
 	struct engine *e = userdata;
 	usec_t now = engine_now(e);
 
-	if (e->phase == PHASE_START || e->phase == PHASE_AUTH || e->phase == PHASE_ENDING)
+	if (e->phase == PHASE_START || e->phase == PHASE_AUTH || e->phase == PHASE_QUESTION || e->phase == PHASE_ENDING)
 		return;
 	log_info("the network changed, connecting again");
 	attempt_restart(&e->attempt);
@@ -276,6 +242,7 @@ const struct monitor_ops engine_monitor_ops = {
 	.on_socket = engine_on_socket,
 	.on_settings = engine_on_settings,
 	.on_auth = on_auth,
+	.on_answer = on_answer,
 	.on_stop = on_stop,
 	.on_stats = on_stats,
 	.on_reconnect = on_reconnect,

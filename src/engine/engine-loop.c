@@ -26,6 +26,8 @@ void engine_arm(struct engine *e, usec_t now)
 		next = e->connect_until;
 	if (engine_asked_for(e->phase))
 		next = e->patience.until;
+	if (e->phase == PHASE_QUESTION)
+		next = e->login.until;
 	if (e->proto)
 		next = MIN(next, e->proto->ops->deadline(e->proto));
 	if (e->datapath.starved)
@@ -147,6 +149,7 @@ int engine_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	if (e->phase == PHASE_ENDING)
 		return 0;
 	engine_check_patience(e, now);
+	login_check_patience(e, now);
 	if (e->phase == PHASE_ENDING)
 		return 0;
 	if (e->phase == PHASE_WAITING && now >= e->try_at)

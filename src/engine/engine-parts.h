@@ -4,6 +4,7 @@
  *   engine.c           life: what is there before the first byte
  *   engine-loop.c      what happens when something is readable, writable or due
  *   engine-session.c   tries and sessions: how they begin, what the protocol says, how they end
+ *   engine-login.c     log-in and questions
  *   engine-helper.c    what the helper says
  *
  * Theory. The protocol core knows no sockets and no clock; the engine gives it both. All input (a datagram, a packet of
@@ -12,6 +13,7 @@
  *
  *   START      nothing known yet; the helper sends profile and tun
  *   AUTH       waiting for user name and password
+ *   QUESTION   waiting for a person's answer, without a session (engine-login.h)
  *   SOCKET     waiting for a transport socket to the address that attempt.c chose
  *   CONNECT    TCP: the socket is connecting
  *   HANDSHAKE  a session is being made; packets of the tun are dropped
@@ -30,6 +32,7 @@
 #include "base/clock.h"
 #include "engine/attempt.h"
 #include "engine/datapath.h"
+#include "engine/engine-login.h"
 #include "engine/engine.h"
 #include "engine/moderation.h"
 #include "engine/monitor-client.h"
@@ -37,8 +40,8 @@
 
 #define FAIL_NONE 0xff /* engine_tell_state(): nothing failed */
 
-enum phase { PHASE_START, PHASE_AUTH, PHASE_SOCKET, PHASE_CONNECT, PHASE_HANDSHAKE, PHASE_SETTINGS, PHASE_CONNECTED,
-	     PHASE_WAITING, PHASE_ENDING };
+enum phase { PHASE_START, PHASE_AUTH, PHASE_QUESTION, PHASE_SOCKET, PHASE_CONNECT, PHASE_HANDSHAKE, PHASE_SETTINGS,
+	     PHASE_CONNECTED, PHASE_WAITING, PHASE_ENDING };
 
 struct engine {
 	sd_event *event;
@@ -50,7 +53,7 @@ struct engine {
 	struct patience patience; /* START, AUTH, SOCKET, SETTINGS: the helper has to say something */
 	bool stale;               /* SOCKET: the answer will be for a try that is over */
 	struct profile *profile;
-	struct secret *username, *password; /* asked for; the profile's own stay in the profile */
+	struct login login;
 	struct attempt attempt;
 	usec_t try_at;        /* WAITING */
 	usec_t connect_until; /* CONNECT */
@@ -81,9 +84,6 @@ void engine_tell_state(struct engine *e, enum engine_state state, uint8_t fail, 
 void engine_drop_session(struct engine *e);
 /* Tells the helper that nothing that is tried again can help, and ends. */
 void engine_give_up(struct engine *e, enum fail_class fail, const char *text);
-void engine_forget_credentials(struct engine *e);
-/* User name and password, or the pass phrase of the key, have to come from the helper first. */
-bool engine_needs_credentials(const struct engine *e);
 /* It is the helper's turn from now on. */
 void engine_ask(struct engine *e, enum phase phase);
 /* What the helper has been asked for, in words; NULL: nothing. */

@@ -46,6 +46,7 @@ void engine_drop_session(struct engine *e)
 	e->wire_wants_out = false;
 	datapath_detach(&e->datapath);
 	if (e->proto) {
+		login_keep(e);
 		e->proto->ops->free(e->proto);
 		e->proto = NULL;
 		if (*stats_format_drops(&e->stats, drops, sizeof(drops)))
@@ -55,6 +56,10 @@ void engine_drop_session(struct engine *e)
 	e->cipher[0] = '\0';
 	e->refused = 0;
 	e->connected_at = 0;
+	if (e->login.asks == LOGIN_ASKS_SESSION) {
+		e->login.asks = LOGIN_ASKS_NOTHING;
+		(void)monitor_question(&e->monitor, QUESTION_NONE, ""); /* a helper that is gone needs no word */
+	}
 	monitor_cancel(&e->monitor);
 }
 
@@ -63,12 +68,6 @@ void engine_give_up(struct engine *e, enum fail_class fail, const char *text)
 	engine_drop_session(e);
 	(void)monitor_failed(&e->monitor, fail, text); /* gone already if it fails */
 	engine_end(e, EXIT_CODE_FAILED);
-}
-
-void engine_forget_credentials(struct engine *e)
-{
-	e->username = secret_free(e->username);
-	e->password = secret_free(e->password);
 }
 
 const char *engine_asked_for(enum phase phase)
@@ -83,6 +82,7 @@ const char *engine_asked_for(enum phase phase)
 	case PHASE_SETTINGS:
 		return "applying the server's settings";
 	case PHASE_CONNECT:
+	case PHASE_QUESTION:
 	case PHASE_HANDSHAKE:
 	case PHASE_CONNECTED:
 	case PHASE_WAITING:
@@ -116,14 +116,6 @@ void engine_check_patience(struct engine *e, usec_t now)
 	engine_end(e, EXIT_CODE_FAILED);
 }
 
-static void ask_credentials(struct engine *e, bool again, const char *text)
-{
-	engine_ask(e, PHASE_AUTH);
-	engine_forget_credentials(e);
-	if (monitor_request_auth(&e->monitor, again, text) < 0)
-		engine_end(e, EXIT_CODE_FAILED);
-}
-
 /* This try or session is over; what next is up to attempt.c. */
 static void session_failed(struct engine *e, const struct attempt_failure *failure, const char *text, usec_t now)
 {
@@ -132,10 +124,12 @@ static void session_failed(struct engine *e, const struct attempt_failure *failu
 
 	f.connected = e->phase == PHASE_CONNECTED;
 	f.lived = f.connected ? now - e->connected_at : 0;
+	if (f.advice == PROTO_ADVICE_CHALLENGE && login_ask_challenge(e))
+		return;
 	engine_drop_session(e);
 	if (f.advice == PROTO_ADVICE_ASK_AUTH) {
 		if (e->profile->ovpn.auth_retry == AUTH_RETRY_INTERACT) {
-			ask_credentials(e, true, text);
+			login_ask_credentials(e, true, text);
 			return;
 		}
 		f.advice = e->profile->ovpn.auth_retry == AUTH_RETRY_NOINTERACT ? PROTO_ADVICE_RETRY : PROTO_ADVICE_GIVE_UP;
@@ -173,6 +167,7 @@ static void on_proto_event(struct engine *e, const struct proto_event *ev, usec_
 {
 	switch (ev->type) {
 	case PROTO_EVENT_AUTHENTICATING:
+		login_used(e);
 		engine_tell_state(e, ENGINE_STATE_AUTHENTICATING, FAIL_NONE, "");
 		break;
 	case PROTO_EVENT_SETTINGS:
@@ -185,6 +180,9 @@ static void on_proto_event(struct engine *e, const struct proto_event *ev, usec_
 		break;
 	case PROTO_EVENT_INFO:
 		log_info("%s", ev->text);
+		break;
+	case PROTO_EVENT_QUESTION:
+		login_ask_in_session(e, ev);
 		break;
 	case PROTO_EVENT_FAILED:
 		session_failed(e, &(struct attempt_failure){ .fail = ev->fail < _FAIL_CLASS_MAX ? ev->fail : FAIL_INTERNAL,
@@ -288,21 +286,10 @@ void engine_on_socket_error(struct engine *e, int error, usec_t now)
 
 /* ---- a try ---------------------------------------------------------------------------------------------------------- */
 
-bool engine_needs_credentials(const struct engine *e)
-{
-	const struct ovpn_options *o = &e->profile->ovpn;
-
-	if (o->key_password_asked && !o->key_password)
-		return true;
-	return o->auth_user_pass && !e->username && !(o->username && o->password);
-}
-
 void engine_begin_try(struct engine *e)
 {
-	if (engine_needs_credentials(e)) {
-		ask_credentials(e, false, "credentials for the server or the private key");
+	if (login_ask_first(e))
 		return;
-	}
 	engine_ask(e, PHASE_SOCKET);
 	e->stale = false;
 	if (attempt_address(&e->attempt) == 0)
@@ -315,20 +302,20 @@ void engine_begin_try(struct engine *e)
 static int start_session(struct engine *e, const struct ipc_ans_socket *answer, usec_t now, char **ret_error)
 {
 	const struct remote *remote = &e->profile->remotes[attempt_remote(&e->attempt)];
-	const struct ovpn_options *o = &e->profile->ovpn;
 	struct proto_params params = {
 		.profile = e->profile,
 		.server = answer->server,
 		.transport = remote->transport,
 		.connect_timeout = remote->connect_timeout,
-		.username = e->username ? e->username : o->username,
-		.password = e->username ? e->password : o->password,
 		.path_mtu = answer->path_mtu,
 		.tun_mtu_max = e->tun_mtu_max,
 		.began = now,
 	};
 	int r;
 
+	r = login_fill(e, &params);
+	if (r < 0)
+		return r;
 	r = fd_set_nonblock(e->wire_fd, true);
 	if (r < 0)
 		return r;
@@ -430,7 +417,11 @@ void engine_on_settings(void *userdata, const struct ipc_ans_settings *answer)
 	if (answer->ok) {
 		datapath_open(&e->datapath);
 		if (e->profile->ovpn.auth_nocache)
-			engine_forget_credentials(e);
+			login_forget(&e->login);
+		if (e->login.asks != LOGIN_ASKS_NOTHING) { /* it got in without */
+			e->login.asks = LOGIN_ASKS_NOTHING;
+			(void)monitor_question(&e->monitor, QUESTION_NONE, ""); /* the next message finds a dead helper */
+		}
 		engine_tell_state(e, ENGINE_STATE_CONNECTED, FAIL_NONE, "");
 	} else {
 		char text[IPC_TEXT_MAX + 64];

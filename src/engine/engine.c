@@ -57,7 +57,7 @@ struct engine *engine_free(struct engine *e)
 		return NULL;
 	engine_drop_session(e);
 	log_set_sink(NULL, NULL);
-	engine_forget_credentials(e);
+	login_done(&e->login);
 	if (e->profile)
 		profile_free(e->profile);
 	e->timer = sd_event_source_disable_unref(e->timer);

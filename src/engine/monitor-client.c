@@ -59,6 +59,9 @@ static bool dispatch(struct monitor_client *m, const struct ipc_msg *msg, int *f
 	case IPC_CMD_STATS:
 		m->ops->on_stats(m->userdata);
 		return true;
+	case IPC_CMD_ANSWER:
+		m->ops->on_answer(m->userdata, TAKE_FD(fds[0]));
+		return true;
 	case IPC_CMD_RECONNECT:
 		m->ops->on_reconnect(m->userdata);
 		return true;
@@ -70,6 +73,7 @@ static bool dispatch(struct monitor_client *m, const struct ipc_msg *msg, int *f
 	case IPC_REQ_STATS:
 	case IPC_REQ_LOG:
 	case IPC_REQ_FAILED:
+	case IPC_REQ_QUESTION:
 		break; /* our own direction */
 	}
 	m->ops->on_gone(m->userdata, -EBADMSG);
@@ -197,6 +201,14 @@ int monitor_request_auth(struct monitor_client *m, bool again, const char *text)
 	m->out.req_auth.seq = next_seq(m, MONITOR_AUTH);
 	m->out.req_auth.again = again;
 	set_text(m->out.req_auth.text, sizeof(m->out.req_auth.text), text);
+	return send_waiting(m);
+}
+
+int monitor_question(struct monitor_client *m, enum question_kind kind, const char *text)
+{
+	prepare(m, IPC_REQ_QUESTION);
+	m->out.req_question.kind = (uint8_t)kind;
+	set_text(m->out.req_question.text, sizeof(m->out.req_question.text), kind != QUESTION_NONE && !*text ? "?" : text);
 	return send_waiting(m);
 }
 

@@ -18,6 +18,7 @@ struct monitor_ops {
 	void (*on_socket)(void *userdata, const struct ipc_ans_socket *answer, int fd);
 	void (*on_settings)(void *userdata, const struct ipc_ans_settings *answer);
 	void (*on_auth)(void *userdata, bool ok, int fd);
+	void (*on_answer)(void *userdata, int fd);
 	void (*on_stop)(void *userdata);
 	void (*on_stats)(void *userdata);
 	void (*on_reconnect)(void *userdata);
@@ -52,6 +53,8 @@ int monitor_hello(struct monitor_client *m);
 int monitor_request_socket(struct monitor_client *m, uint16_t remote, uint16_t address);
 int monitor_request_settings(struct monitor_client *m, const struct settings *settings);
 int monitor_request_auth(struct monitor_client *m, bool again, const char *text);
+/* For a person; the answer comes as on_answer(). QUESTION_NONE with "": the last one is void. */
+int monitor_question(struct monitor_client *m, enum question_kind kind, const char *text);
 /* Forget the open requests: a later answer is dropped. */
 void monitor_cancel(struct monitor_client *m);
 

@@ -267,6 +267,13 @@ static void put_req_failed(struct wire *w, struct ipc_msg *m)
 	put_text(w, m->req_failed.text, sizeof(m->req_failed.text));
 }
 
+static void put_req_question(struct wire *w, struct ipc_msg *m)
+{
+	put_u8(w, &m->req_question.kind, _QUESTION_KIND_MAX - 1);
+	put_text(w, m->req_question.text, sizeof(m->req_question.text));
+	check(w, (m->req_question.kind == QUESTION_NONE) == (m->req_question.text[0] == '\0'));
+}
+
 static void put_nothing(struct wire *w, struct ipc_msg *m)
 {
 	(void)w; /* the type says it all */
@@ -284,7 +291,8 @@ static const struct {
 	{ IPC_REQ_SOCKET, put_req_socket },	{ IPC_REQ_SETTINGS, put_req_settings },
 	{ IPC_REQ_AUTH, put_req_auth },		{ IPC_REQ_STATE, put_req_state },
 	{ IPC_REQ_STATS, put_req_stats },	{ IPC_REQ_LOG, put_req_log },
-	{ IPC_REQ_FAILED, put_req_failed },
+	{ IPC_REQ_FAILED, put_req_failed },	{ IPC_CMD_ANSWER, put_nothing },
+	{ IPC_REQ_QUESTION, put_req_question },
 };
 
 static bool walk(struct wire *w, struct ipc_msg *m)
@@ -335,6 +343,8 @@ size_t ipc_msg_fds(const struct ipc_msg *m)
 		return m->ans_socket.ok ? 1 : 0;
 	case IPC_ANS_AUTH:
 		return m->ans_auth.ok ? 1 : 0;
+	case IPC_CMD_ANSWER:
+		return 1;
 	case IPC_ANS_SETTINGS:
 	case IPC_CMD_STOP:
 	case IPC_CMD_STATS:
@@ -347,6 +357,7 @@ size_t ipc_msg_fds(const struct ipc_msg *m)
 	case IPC_REQ_STATS:
 	case IPC_REQ_LOG:
 	case IPC_REQ_FAILED:
+	case IPC_REQ_QUESTION:
 		return 0;
 	}
 	return 0;

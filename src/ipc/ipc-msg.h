@@ -24,6 +24,7 @@ enum ipc_type {
 	IPC_CMD_STOP,      /* say goodbye to the server, then exit 0 */
 	IPC_CMD_STATS,     /* ask for IPC_REQ_STATS */
 	IPC_CMD_RECONNECT, /* start again with the first remote (network change) */
+	IPC_CMD_ANSWER,    /* fds: memfd with a person's answer to the last question */
 	/* engine -> helper */
 	IPC_REQ_HELLO = 64, /* first message; the sandbox is closed */
 	IPC_REQ_SOCKET,
@@ -33,6 +34,7 @@ enum ipc_type {
 	IPC_REQ_STATS,
 	IPC_REQ_LOG,
 	IPC_REQ_FAILED, /* final: the engine gives up and exits */
+	IPC_REQ_QUESTION, /* for a person */
 };
 
 /* What the engine is doing; the helper maps it to the tunnel's state. */
@@ -115,6 +117,19 @@ struct ipc_req_failed {
 	char text[IPC_TEXT_MAX];
 };
 
+enum question_kind {
+	QUESTION_NONE,   /* the last one is void */
+	QUESTION_TEXT,   /* the answer may be seen while it is typed */
+	QUESTION_SECRET, /* it may not */
+	QUESTION_URL,    /* an https address to be opened in a browser; no answer */
+	_QUESTION_KIND_MAX,
+};
+
+struct ipc_req_question {
+	uint8_t kind; /* enum question_kind */
+	char text[IPC_TEXT_MAX];
+};
+
 struct ipc_msg {
 	enum ipc_type type;
 	union {
@@ -129,6 +144,7 @@ struct ipc_msg {
 		struct ipc_req_stats req_stats;
 		struct ipc_req_log req_log;
 		struct ipc_req_failed req_failed;
+		struct ipc_req_question req_question;
 	};
 };
 

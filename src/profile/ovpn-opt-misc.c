@@ -10,6 +10,7 @@
 #define CREDENTIAL_MAX 4095
 #define UI_VER_MAX 16
 #define DAY (24 * 60 * 60)
+#define CHALLENGE_MAX 500
 
 /* One line of a password file: its text without CR, and where the next one starts. */
 static const char *take_line(const char *s, const char **ret, size_t *ret_len)
@@ -150,6 +151,27 @@ int ovpn_opt_auth_user_pass(struct ovpn_parser *p, const struct ovpn_item *it)
 	o->password = TAKE_PTR(password);
 	if (!o->password)
 		return ovpn_note(p, FATE_HONOURED, "the user name is known, the password will be asked for");
+	return 0;
+}
+
+/* static-challenge "question" echo [scrv1|concat] */
+int ovpn_opt_static_challenge(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	struct ovpn_options *o = p->o;
+	const char *form = it->n_words > 3 ? it->words[3] : "scrv1";
+	char *text;
+
+	if (!str_eq(it->words[2], "0") && !str_eq(it->words[2], "1"))
+		return ovpn_refuse(p, "takes a question and 0 or 1 (whether the answer may be seen); correct line %u", it->line);
+	if (!str_eq(form, "scrv1") && !str_eq(form, "concat"))
+		return ovpn_refuse(p, "takes scrv1 or concat at its end; correct line %u", it->line);
+	text = str_escape(it->words[1], strlen(it->words[1]), CHALLENGE_MAX);
+	if (!text)
+		return -ENOMEM;
+	free(o->static_challenge);
+	o->static_challenge = text;
+	o->static_challenge_echo = str_eq(it->words[2], "1");
+	o->static_challenge_concat = str_eq(form, "concat");
 	return 0;
 }
 

@@ -335,9 +335,7 @@ static const struct ovpn_option table[] = {
 	    "proxies are not supported yet; ask the provider for a direct server, or remove line @"),
 	IGN("socks-proxy-retry", OPT_CONNECTION, "proxies are not used"),
 	REF("stale-routes-check", 0, WHY_SERVER),
-	REF("static-challenge", 0,
-	    "one-time codes are not supported yet; if the server allows it, append the code to the password "
-	    "and remove line @"),
+	HON("static-challenge", 0, 2, 3, ovpn_opt_static_challenge, "asks for this with the password"),
 	IGN("status", 0, "nsvpn never writes where a profile says; see `nsvpn logs` and `nsvpn status`"),
 	IGN("status-version", 0, "nsvpn never writes where a profile says; see `nsvpn logs` and `nsvpn status`"),
 	IGN("suppress-timestamps", 0, "nsvpn confines and runs the engine itself"),

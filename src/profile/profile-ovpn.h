@@ -208,6 +208,7 @@ int ovpn_finish_net(struct ovpn_parser *p);
 
 /* ovpn-opt-misc.c */
 int ovpn_opt_auth_user_pass(struct ovpn_parser *p, const struct ovpn_item *it);
+int ovpn_opt_static_challenge(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_auth_retry(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_ping_restart(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_ping_exit(struct ovpn_parser *p, const struct ovpn_item *it);

@@ -77,6 +77,7 @@ static void ovpn_options_done(struct ovpn_options *o)
 	secret_free(o->username);
 	secret_free(o->password);
 	free(o->auth_file);
+	free(o->static_challenge);
 	free(o->routes);
 	strv_free(o->search);
 	for (size_t i = 0; i < o->n_pull_filters; i++)

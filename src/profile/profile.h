@@ -91,6 +91,9 @@ struct ovpn_options {
 	char *auth_file;                    /* as named in the file; NULL inline or absent; without username: not there */
 	enum auth_retry auth_retry;
 	bool auth_nocache;
+	char *static_challenge;      /* the question whose answer is part of the password; NULL: none */
+	bool static_challenge_echo;  /* the answer may be seen */
+	bool static_challenge_concat; /* it is appended to the password; else SCRV1 */
 	bool push_peer_info;
 	/* liveness and retry, durations */
 	usec_t ping, ping_restart, ping_exit;

@@ -54,7 +54,7 @@ void ovpn_client_fail_full(struct ovpn_client *c, uint8_t fail, enum proto_advic
 	c->failed = (struct proto_event){ .type = PROTO_EVENT_FAILED, .fail = fail, .advice = advice, .wait = wait };
 	(void)str_copy(c->failed.text, sizeof(c->failed.text), text); /* cut is fine */
 	c->event_failed = true;
-	c->event_settings = false;
+	c->event_settings = c->event_question = c->asks = false;
 	/* No data from here on; a last control packet (an alert) may still go out. */
 	ovpn_session_fail(c->session, fail, "%s", text);
 }
@@ -134,6 +134,13 @@ bool ovpn_client_next_event(struct proto *p, struct proto_event *ret)
 	}
 	if (next_info(c, ret))
 		return true;
+	if (c->event_question) {
+		c->event_question = false;
+		begin_event(c, ret, PROTO_EVENT_QUESTION);
+		ret->question = c->question;
+		(void)str_copy(ret->text, sizeof(ret->text), c->question_text); /* of the same size */
+		return true;
+	}
 	if (c->event_settings) {
 		c->event_settings = false;
 		begin_event(c, ret, PROTO_EVENT_SETTINGS);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "proto/ovpn-login.h"
 #include "proto/ovpn-mtu.h"
 
 #define SHOWN_MAX 200
@@ -190,6 +191,24 @@ static void on_push_reply(struct ovpn_client *c, const struct ovpn_message *m, u
 
 /* ---- other control messages ---- */
 
+/* A refusal that is a question: the next login answers it. */
+static void on_challenge(struct ovpn_client *c, const char *text)
+{
+	char name[OVPN_CLIENT_SERVER_MAX];
+	int r;
+
+	(void)ovpn_client_server(c, name, sizeof(name));
+	proto_challenge_done(&c->challenge);
+	r = ovpn_login_crv1(text, &c->challenge);
+	if (r == -ENOMEM)
+		fail_errno(c, r, FAIL_INTERNAL, NULL);
+	else if (r < 0)
+		ovpn_client_fail(c, FAIL_AUTH, ovpn_client_advice(c), "%s asks something in a form that nobody understands (dynamic "
+				 "challenge)", name);
+	else
+		ovpn_client_fail(c, FAIL_AUTH, PROTO_ADVICE_CHALLENGE, "%s asks: %s", name, c->challenge.text);
+}
+
 static void on_auth_failed(struct ovpn_client *c, const struct ovpn_message *m, usec_t now _unused_)
 {
 	_cleanup_(freep) char *why = NULL;
@@ -207,6 +226,8 @@ static void on_auth_failed(struct ovpn_client *c, const struct ovpn_message *m, 
 	}
 	if (c->token) {
 		/* The token has run out, not the password: one more try with that, at once. Without one it was the password. */
+		c->token = secret_free(c->token);
+		c->token_user = secret_free(c->token_user);
 		ovpn_client_fail(c, FAIL_AUTH, PROTO_ADVICE_SAME, "%s ended the session token; logging in again", name);
 		return;
 	}
@@ -217,15 +238,15 @@ static void on_auth_failed(struct ovpn_client *c, const struct ovpn_message *m, 
 				 name, c->options->ciphers);
 		return;
 	}
+	if (m->challenge) {
+		on_challenge(c, m->text);
+		return;
+	}
 	if (c->options->auth_retry == AUTH_RETRY_NOINTERACT)
 		advice = PROTO_ADVICE_RETRY;
-	if (m->challenge)
-		ovpn_client_fail(c, FAIL_AUTH, advice, "%s asks a question that nsvpn cannot answer (dynamic challenge)%s%s%s", name,
-				 told ? ": \"" : "", told ? why : "", told ? "\"" : "");
-	else
-		ovpn_client_fail(c, FAIL_AUTH, advice, "%s refused %s%s%s; check %s", name,
-				 c->options->auth_user_pass ? "the user name or password" : "the login", told ? ": " : "",
-				 told ? why : "", c->options->auth_user_pass ? "both" : "the profile's certificate");
+	ovpn_client_fail(c, FAIL_AUTH, advice, "%s refused %s%s%s; check %s", name,
+			 c->options->auth_user_pass ? "the user name or password" : "the login", told ? ": " : "",
+			 told ? why : "", c->options->auth_user_pass ? "both" : "the profile's certificate");
 }
 
 static void on_auth_pending(struct ovpn_client *c, const struct ovpn_message *m, usec_t now)
@@ -272,7 +293,15 @@ void ovpn_client_on_exit(struct ovpn_client *c)
 static void on_info(struct ovpn_client *c, const struct ovpn_message *m, usec_t now)
 {
 	_cleanup_(freep) char *text = NULL;
+	struct ovpn_login_request q;
 
+	if (ovpn_login_request(m->text, &q)) {
+		c->question = q.question;
+		c->asks = q.question != PROTO_QUESTION_URL;
+		(void)str_copy(c->question_text, sizeof(c->question_text), q.text); /* of the same size */
+		c->event_question = true;
+		return;
+	}
 	if (text_of(m->text, &text))
 		ovpn_client_info(c, now, "the server says: %s", text);
 }

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "crypto/random.h"
 #include "proto/ovpn-client.h"
+#include "proto/ovpn-login.h"
 
 static int default_random(void *userdata _unused_, void *buf, size_t len)
 {
@@ -113,7 +114,14 @@ static int make_credentials(struct ovpn_client *c, const struct proto_params *p,
 	if (!p->username || !p->password)
 		return invalid(ret_error, "the profile wants a user name and a password (auth-user-pass), and none was given");
 	r = secret_dup(&c->username, p->username);
-	return r < 0 ? r : secret_dup(&c->password, p->password);
+	if (r == 0 && p->token)
+		r = secret_dup(&c->token, p->token);
+	if (r == 0 && p->token && p->token_user)
+		r = secret_dup(&c->token_user, p->token_user);
+	if (r == 0)
+		r = p->answer ? ovpn_login_static(p->password, p->answer, c->options->static_challenge_concat, &c->password) :
+				secret_dup(&c->password, p->password);
+	return r == -EINVAL ? invalid(ret_error, "the answer to the profile's question is too long") : r;
 }
 
 static int make_session(struct ovpn_client *c, char **ret_error)
@@ -123,8 +131,8 @@ static int make_session(struct ovpn_client *c, char **ret_error)
 		.options = c->options,
 		.occ = c->occ,
 		.peer_info = c->peer_info,
-		.username = c->username,
-		.password = c->password,
+		.username = c->token && c->token_user ? c->token_user : c->username,
+		.password = c->token ? c->token : c->password,
 		.family = c->server.addr.family,
 		.transport = c->transport,
 		.random = c->random,

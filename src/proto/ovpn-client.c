@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "proto/ovpn-login.h"
 #include "proto/ovpn-mtu.h"
 
 #define MISFRAMED_MAX 3 /* then it is no accident */
@@ -312,6 +313,45 @@ static uint32_t client_mss_packet_max(const struct proto *p)
 	return ovpn_mtu_mss_packet_max(&m, c->options);
 }
 
+/* ---- the login ---- */
+
+static int client_answer(struct proto *p, const struct secret *answer, usec_t now _unused_)
+{
+	struct ovpn_client *c = client_of(p);
+	char *line;
+	int r;
+
+	if (!c->asks || c->phase == PHASE_FAILED || c->phase == PHASE_STOPPING || secret_len(answer) > OVPN_ANSWER_MAX)
+		return -EINVAL;
+	line = ovpn_login_response(answer);
+	r = line ? ovpn_session_send(c->session, line) : -ENOMEM;
+	if (line)
+		secret_wipe(line, strlen(line));
+	free(line);
+	if (r == 0)
+		c->asks = false;
+	return r;
+}
+
+static bool client_take_challenge(struct proto *p, struct proto_challenge *ret)
+{
+	struct ovpn_client *c = client_of(p);
+
+	if (!c->challenge.prefix)
+		return false;
+	*ret = c->challenge;
+	c->challenge = (struct proto_challenge){ 0 };
+	return true;
+}
+
+static void client_take_token(struct proto *p, struct secret **ret_user, struct secret **ret_token)
+{
+	struct ovpn_client *c = client_of(p);
+
+	*ret_user = TAKE_PTR(c->token_user);
+	*ret_token = TAKE_PTR(c->token);
+}
+
 void ovpn_client_free(struct proto *p)
 {
 	struct ovpn_client *c;
@@ -327,6 +367,7 @@ void ovpn_client_free(struct proto *p)
 		fragment_done(c->fragment);
 	free(c->fragment);
 	ovpn_push_done(&c->push);
+	proto_challenge_done(&c->challenge);
 	secret_free(c->username);
 	secret_free(c->password);
 	secret_free(c->token);
@@ -347,6 +388,9 @@ const struct proto_ops ovpn_client_ops = {
 	.next_event = ovpn_client_next_event,
 	.settings_applied = client_settings_applied,
 	.stop = client_stop,
+	.answer = client_answer,
+	.take_challenge = client_take_challenge,
+	.take_token = client_take_token,
 	.mss_packet_max = client_mss_packet_max,
 	.free = ovpn_client_free,
 };

@@ -49,7 +49,9 @@ struct ovpn_client {
 	void *userdata;
 
 	struct tls_context *tls;
-	struct secret *username, *password;         /* as given */
+	struct secret *username, *password;         /* as given, with the answer to the profile's question */
+	struct proto_challenge challenge;           /* the server's, after the end */
+	bool asks;                                  /* CR_TEXT: the last QUESTION wants an answer */
 	struct secret *token, *token_user;          /* from the server; take their place */
 	char occ[OVPN_OCC_MAX];
 	char peer_info[OVPN_PEERINFO_MAX];
@@ -81,7 +83,9 @@ struct ovpn_client {
 	/* events, in the order they are handed out */
 	bool told_authenticating, event_authenticating, event_settings, event_rekeyed;
 	struct proto_event failed;
-	bool event_failed;
+	bool event_failed, event_question;
+	enum proto_question question;
+	char question_text[PROTO_TEXT_MAX];
 	char *info[OVPN_CLIENT_INFO_RING];
 	unsigned info_first, info_n;
 	usec_t info_window;

@@ -131,13 +131,11 @@ static void parse_temporary(const char *s, struct ovpn_message *m)
 	m->text = *s == ':' ? s + 1 : s;
 }
 
-/* "CRV1:flags:state:user:text" */
+/* "CRV1:flags:state:user:text"; the rest is ovpn-login.c's. */
 static void parse_challenge(const char *s, struct ovpn_message *m)
 {
 	m->challenge = true;
-	for (unsigned colons = 0; *s && colons < 4; s++)
-		colons += *s == ':';
-	m->text = s;
+	m->text = s + strlen("CRV1:");
 }
 
 static void parse_auth_failed(const char *rest, struct ovpn_message *m)

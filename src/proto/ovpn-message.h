@@ -46,7 +46,7 @@ struct ovpn_message {
 	/* AUTH_FAILED */
 	bool temporary;     /* TEMP: the credentials are not the problem */
 	bool session;       /* SESSION: the token has expired */
-	bool challenge;     /* CRV1: text is the question */
+	bool challenge;     /* CRV1: text is for ovpn_login_crv1() */
 	uint32_t backoff;   /* seconds, at most an hour */
 	enum ovpn_advance advance;
 	/* AUTH_PENDING */

@@ -107,6 +107,7 @@ int ovpn_peerinfo_format(const struct ovpn_options *o, uint32_t mtu, char *buf, 
 		add_line(&w, "IV_NCP=2\n");
 	add_line(&w, "IV_CIPHERS=%s\n", ciphers);
 	add_line(&w, "IV_PROTO=%u\n", OVPN_IV_PROTO);
+	add_line(&w, "IV_SSO=webauth,openurl,crtext\n");
 	add_line(&w, "IV_LZO_STUB=1\nIV_COMP_STUB=1\nIV_COMP_STUBv2=1\n");
 	add_user_lines(&w, o);
 	if (w.failed)

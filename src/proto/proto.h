@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/macro.h"
+#include "base/secret.h"
 #include "profile/fail.h"
 #include "profile/profile.h"
 #include "profile/settings.h"
@@ -20,6 +21,9 @@
 #define PROTO_OUT_ROOM 2048
 /* Longest control datagram that next_wire() produces. */
 #define PROTO_WIRE_MAX 2048
+
+/* Sentences and questions of an event. */
+#define PROTO_TEXT_MAX 1024
 
 /* Why a packet went nowhere: counted by reason, not logged per packet. */
 enum verdict {
@@ -45,6 +49,7 @@ enum proto_event_type {
 	PROTO_EVENT_SETTINGS,       /* first PUSH_REPLY complete: apply, then data may flow */
 	PROTO_EVENT_REKEYED,        /* new data keys are in use */
 	PROTO_EVENT_INFO,           /* text for the log */
+	PROTO_EVENT_QUESTION,       /* the session waits for a person: question, text; see answer() */
 	PROTO_EVENT_FAILED,         /* this attempt or session is over: fail class, text, advice */
 };
 
@@ -52,8 +57,25 @@ enum proto_advice {
 	PROTO_ADVICE_RETRY,      /* try again: next remote, with back-off */
 	PROTO_ADVICE_SAME,       /* reconnect to the same remote at once (server restart) */
 	PROTO_ADVICE_ASK_AUTH,   /* credentials refused: ask again if the profile says so, else give up */
+	PROTO_ADVICE_CHALLENGE,  /* the server asks something before the next login: see take_challenge() */
 	PROTO_ADVICE_GIVE_UP,    /* nothing that is tried again can help */
 };
+
+enum proto_question {
+	PROTO_QUESTION_TEXT,   /* the answer may be seen while it is typed */
+	PROTO_QUESTION_SECRET, /* it may not */
+	PROTO_QUESTION_URL,    /* an https address to be opened in a browser; the server hears of it by itself */
+};
+
+/* A question whose answer is part of the next login. */
+struct proto_challenge {
+	enum proto_question question;
+	bool needs_answer;        /* else it is only to be shown */
+	char text[PROTO_TEXT_MAX];
+	struct secret *username;  /* of the next login */
+	struct secret *prefix;    /* its password is this and the answer */
+};
+void proto_challenge_done(struct proto_challenge *c);
 
 struct proto_event {
 	enum proto_event_type type;
@@ -62,7 +84,8 @@ struct proto_event {
 	usec_t wait;               /* server's back-off wish, 0: none */
 	char cipher[64];           /* SETTINGS, REKEYED */
 	struct settings settings;  /* SETTINGS */
-	char text[512];            /* INFO, FAILED: one clean UTF-8 sentence */
+	enum proto_question question; /* QUESTION */
+	char text[PROTO_TEXT_MAX]; /* INFO, FAILED: one clean UTF-8 sentence; QUESTION: clean UTF-8 of the server */
 };
 
 struct proto;
@@ -91,6 +114,15 @@ struct proto_ops {
 	void (*settings_applied)(struct proto *p, bool ok, usec_t now);
 	/* Say goodbye (exit notify); next_wire() then has the datagrams. */
 	void (*stop)(struct proto *p, usec_t now);
+	/* A person's answer to the last QUESTION. 0; -EINVAL: nobody asks, or it is too long; -EAGAIN: not now. */
+	int (*answer)(struct proto *p, const struct secret *answer, usec_t now);
+	/* After FAILED with PROTO_ADVICE_CHALLENGE, once: the question. False: there is none. */
+	bool (*take_challenge)(struct proto *p, struct proto_challenge *ret);
+	/*
+	 * What takes the place of the password in later logins, also in those of a new session; both stay NULL where the
+	 * server gave none. For the last moment of a session.
+	 */
+	void (*take_token)(struct proto *p, struct secret **ret_user, struct secret **ret_token);
 	/* The MSS clamp that profile and path ask for: largest inner IP packet of a TCP flow in bytes; 0: off. */
 	uint32_t (*mss_packet_max)(const struct proto *p);
 	void (*free)(struct proto *p);
@@ -106,6 +138,8 @@ struct proto_params {
 	struct endpoint server;
 	enum transport transport;
 	const struct secret *username, *password; /* NULL when the profile needs none; copied */
+	const struct secret *answer;              /* to the profile's own question; copied; NULL: none */
+	const struct secret *token, *token_user;  /* of take_token() of an earlier session; copied; NULL: none */
 	uint32_t path_mtu;                        /* 0: assume 1500 */
 	uint32_t tun_mtu_max;
 	usec_t connect_timeout; /* of this remote; 0: the profile's */

@@ -19,7 +19,7 @@ static int ask(const char *content, struct secret **ret)
 Test(ask, two_lines_become_the_helpers_form)
 {
 	static const char *const files[] = { "alice\nopen sesame\n", "alice\nopen sesame", "alice\r\nopen sesame\r\n",
-					     "alice\nopen sesame\n\nand more\n" };
+					     "alice\nopen sesame\n\n\n" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		_cleanup_(secret_freep) struct secret *s = NULL;
@@ -36,7 +36,8 @@ Test(ask, a_pass_phrase_stands_third_or_alone)
 		const char *file, *want;
 	} rows[] = {
 		{ "alice\nopen sesame\nthe key's\n", "alice\nopen sesame\nthe key's\n" },
-		{ "alice\nopen sesame\nthe key's\nand more\n", "alice\nopen sesame\nthe key's\n" },
+		{ "alice\nopen sesame\nthe key's\n123456\n", "alice\nopen sesame\nthe key's\n123456\n" },
+		{ "alice\nopen sesame\nthe key's\n123456\nand more\n", "alice\nopen sesame\nthe key's\n123456\n" },
 		{ "the key's", "\n\nthe key's\n" },
 		{ "the key's\r\n", "\n\nthe key's\n" },
 	};

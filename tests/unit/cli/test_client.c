@@ -151,7 +151,7 @@ Test(tunnel_view, reads_all_properties_and_prints_the_contracts_json, .timeout =
 			 "\"rx_bytes\":12345678901,\"tx_bytes\":0,\"dropped_by_lock\":0,\"engine_pid\":null,\"processes\":0,"
 			 "\"exceptions\":[\"Publish=tcp:8080\",\"Allow=192.168.1.0/24\"],\"verdict\":null,\"last_error\":null,"
 			 "\"search_domains\":[],\"service_addresses\":[\"10.8.0.2/24\",\"fd00::2/64\"],\"full_tunnel\":true,"
-			 "\"programs\":[]}");
+			 "\"programs\":[],\"question\":null}");
 	cr_expect_eq(tunnel_view_read(&c, "other", &v, &e), -ENOENT);
 	tunnel_view_done(&v);
 	sd_bus_flush_close_unref(c.bus);

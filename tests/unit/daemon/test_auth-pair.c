@@ -61,12 +61,57 @@ Test(auth_pair, a_pass_phrase_comes_third)
 	}
 }
 
+Test(auth_pair, the_answer_can_be_forgotten)
+{
+	static const struct {
+		const char *in, *out;
+		size_t len;
+		bool has_phrase;
+	} rows[] = {
+		{ "alice\nsecret\n42\n", "alice\0secret", 13, false },
+		{ "alice\nsecret\n", "alice\0secret", 13, false },
+		{ "alice\nsecret\n", "alice\0secret", 13, true },
+		{ "alice\nsecret\nphrase\n", "alice\0secret\0phrase", 20, true },
+		{ "alice\nsecret\nphrase\n42\n", "alice\0secret\0phrase", 20, true },
+		{ "\n\nphrase\n42\n", "\0\0phrase", 9, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_(freep) char *error = NULL;
+		_cleanup_(closep) int in = memfd_sealed("test", rows[i].in, strlen(rows[i].in)), fd = -EBADF;
+		char out[64];
+
+		cr_assert_geq(auth_pair_read(in, &fd, &error), 0, "row %zu: %s", i, error);
+		cr_assert_eq(auth_pair_forget_answer(&fd, rows[i].has_phrase), 0);
+		cr_assert_eq(pread(fd, out, sizeof(out), 0), (ssize_t)rows[i].len, "row %zu", i);
+		cr_expect_eq(memcmp(out, rows[i].out, rows[i].len), 0, "row %zu", i);
+	}
+	cr_expect_eq(auth_pair_forget_answer(&(int){ -EBADF }, false), 0);
+}
+
+Test(auth_pair, an_answer_is_one_line)
+{
+	static const struct {
+		const char *text;
+		bool ok;
+	} rows[] = { { "42\n", true }, { "42", true }, { "two words\r\n", true }, { "", false }, { "\n", false }, { "a\nb\n", false } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_(freep) char *error = NULL;
+		_cleanup_(closep) int in = memfd_sealed("test", rows[i].text, strlen(rows[i].text)), fd = -EBADF;
+
+		cr_assert_geq(in, 0);
+		cr_expect_eq(auth_answer_read(in, &fd, &error) == 0, rows[i].ok, "row %zu", i);
+		cr_expect_eq(error == NULL, rows[i].ok, "row %zu", i);
+	}
+}
+
 Test(auth_pair, refuses_everything_else)
 {
 	static const struct {
 		const char *text;
 		size_t len;
-	} bad[] = { { "", 0 }, { "alice", 5 }, { "alice\n", 6 }, { "\nsecret\n", 8 }, { "a\nb\nc\nd\n", 8 }, { "\n\n\n", 3 },
+	} bad[] = { { "", 0 }, { "alice", 5 }, { "alice\n", 6 }, { "\nsecret\n", 8 }, { "a\nb\nc\nd\ne\n", 10 }, { "\n\n\n", 3 },
 		    { "\n\n", 2 }, { "a\n\nc\n", 5 }, { "\nb\nc\n", 5 },
 		    { "a\0b\nc\n", 6 }, { "a\nb\0\n", 5 }, { "a\n\n", 3 } };
 	char out[8192];

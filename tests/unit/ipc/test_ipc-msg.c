@@ -13,6 +13,7 @@ static const enum ipc_type all_types[] = {
 	IPC_CMD_START, IPC_ANS_SOCKET,	  IPC_ANS_SETTINGS, IPC_ANS_AUTH,   IPC_CMD_STOP,
 	IPC_CMD_STATS, IPC_CMD_RECONNECT, IPC_REQ_HELLO,    IPC_REQ_SOCKET, IPC_REQ_SETTINGS,
 	IPC_REQ_AUTH,  IPC_REQ_STATE,	  IPC_REQ_STATS,    IPC_REQ_LOG,    IPC_REQ_FAILED,
+	IPC_CMD_ANSWER, IPC_REQ_QUESTION,
 };
 
 static void fill_settings(struct settings *s)
@@ -79,6 +80,10 @@ static struct ipc_msg sample(enum ipc_type type)
 	case IPC_REQ_FAILED:
 		m.req_failed = (struct ipc_req_failed){ .fail = FAIL_TIMEOUT, .text = "silent" };
 		break;
+	case IPC_REQ_QUESTION:
+		m.req_question = (struct ipc_req_question){ .kind = QUESTION_SECRET, .text = "PIN?" };
+		break;
+	case IPC_CMD_ANSWER:
 	case IPC_CMD_STOP:
 	case IPC_CMD_STATS:
 	case IPC_CMD_RECONNECT:
@@ -261,7 +266,7 @@ Test(ipc_msg, descriptors_by_type)
 	for (size_t i = 0; i < ARRAY_SIZE(all_types); i++) {
 		m = sample(all_types[i]);
 		cr_assert_eq(ipc_msg_fds(&m),
-			     m.type == IPC_CMD_START ? 2 : m.type == IPC_ANS_SOCKET || m.type == IPC_ANS_AUTH,
+			     m.type == IPC_CMD_START ? 2 : m.type == IPC_ANS_SOCKET || m.type == IPC_ANS_AUTH || m.type == IPC_CMD_ANSWER,
 			     "type %d", m.type);
 	}
 	m = sample(IPC_ANS_SOCKET);
@@ -270,4 +275,18 @@ Test(ipc_msg, descriptors_by_type)
 	m = sample(IPC_ANS_AUTH);
 	m.ans_auth.ok = 0;
 	cr_assert_eq(ipc_msg_fds(&m), 0);
+}
+
+Test(ipc_msg, a_question_has_a_text_and_none_has_none)
+{
+	struct ipc_msg m = sample(IPC_REQ_QUESTION);
+
+	m.req_question.text[0] = '\0';
+	cr_expect_eq(ipc_msg_encode(&m, buf, sizeof(buf)), -EINVAL);
+	m.req_question.kind = QUESTION_NONE;
+	cr_expect_gt(ipc_msg_encode(&m, buf, sizeof(buf)), 0);
+	m.req_question.text[0] = 'x';
+	cr_expect_eq(ipc_msg_encode(&m, buf, sizeof(buf)), -EINVAL);
+	m.req_question.kind = _QUESTION_KIND_MAX;
+	cr_expect_eq(ipc_msg_encode(&m, buf, sizeof(buf)), -EINVAL);
 }

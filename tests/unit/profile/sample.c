@@ -132,6 +132,9 @@ static bool options_equal(const struct ovpn_options *a, const struct ovpn_option
 	SAME_VALUE(auth_user_pass);
 	SAME_VALUE(auth_retry);
 	SAME_VALUE(auth_nocache);
+	SAME_TEXT(static_challenge);
+	SAME_VALUE(static_challenge_echo);
+	SAME_VALUE(static_challenge_concat);
 	SAME_VALUE(push_peer_info);
 	SAME_VALUE(ping);
 	SAME_VALUE(ping_restart);

@@ -139,6 +139,7 @@ static const struct truth {
 	{ "auth SHA512", false },
 	{ "auth-nocache", false },
 	{ "auth-retry interact", false },
+	{ "static-challenge \"Code?\" 1", false },
 	{ "auth-user-pass x.txt", false },
 	{ "block-ipv6", false },
 	{ "ca x.crt", true },

@@ -222,8 +222,10 @@ static void on_line(struct peer *p, struct peer_key *k, const char *line, usec_t
 {
 	if (str_eq(line, "EXIT"))
 		p->stats.n_exit_messages++;
-	if (!str_eq(line, "PUSH_REQUEST"))
+	if (!str_eq(line, "PUSH_REQUEST")) {
+		(void)str_copy(p->stats.last_message, sizeof(p->stats.last_message), line); /* cut is fine */
 		return;
+	}
 	p->stats.n_push_requests++;
 	if (p->c.no_push)
 		return;
@@ -560,6 +562,10 @@ static void events(struct sim *s)
 			s->n_info++;
 			if (strlen(s->infos) + strlen(ev.text) + 2 < sizeof(s->infos))
 				(void)strcat(strcat(s->infos, ev.text), "\n");
+			break;
+		case PROTO_EVENT_QUESTION:
+			s->n_questions++;
+			s->question = ev;
 			break;
 		case PROTO_EVENT_FAILED:
 			s->n_failed++;

@@ -62,6 +62,7 @@ struct peer_stats {
 	uint8_t last_data_key; /* of the last data packet that came */
 	bool last_was_v2;
 	char occ[512], peer_info[1024], username[128], password[128];
+	char last_message[256]; /* of the client, but for PUSH_REQUEST */
 	bool auth_ok;
 	unsigned n_wkc;        /* packets with the wrapped key */
 };
@@ -91,8 +92,8 @@ struct sim {
 	bool refuse_settings, hold_settings;
 	struct sim_datagram queue[SIM_QUEUE];
 	/* what came out */
-	unsigned n_authenticating, n_settings, n_rekeyed, n_failed, n_info, n_after_failed;
-	struct proto_event failed, settings;
+	unsigned n_authenticating, n_settings, n_rekeyed, n_failed, n_info, n_questions, n_after_failed;
+	struct proto_event failed, settings, question;
 	char infos[8192];
 	unsigned n_inner;    /* delivered to the client */
 	unsigned drops[_VERDICT_MAX];

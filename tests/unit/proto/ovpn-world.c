@@ -65,6 +65,8 @@ void world_done(struct world *w)
 	secret_free(w->o->wkc);
 	secret_free(w->username);
 	secret_free(w->password);
+	secret_free(w->answer);
+	secret_free(w->token);
 	pki_done(&w->ca);
 	pki_done(&w->other_ca);
 	pki_done(&w->server);
@@ -89,7 +91,7 @@ void world_start(struct world *w, uint64_t seed)
 {
 	struct proto_params p = { .profile = &w->profile, .transport = w->transport, .username = w->username,
 				  .password = w->password, .path_mtu = w->path_mtu, .tun_mtu_max = w->tun_mtu_max,
-				  .realtime = realtime, .userdata = w };
+				  .answer = w->answer, .token = w->token, .realtime = realtime, .userdata = w };
 	struct proto *client = NULL;
 	char *error = NULL;
 
@@ -100,6 +102,12 @@ void world_start(struct world *w, uint64_t seed)
 	sim_init(&w->sim, client, peer_new(&w->peer), seed);
 	cr_assert_eq(client->ops->deadline(client), USEC_INFINITY);
 	cr_assert_eq(client->ops->start(client, w->sim.now), 0);
+}
+
+void world_restart(struct world *w, uint64_t seed)
+{
+	sim_done(&w->sim);
+	world_start(w, seed);
 }
 
 void world_up(struct world *w, uint64_t seed)

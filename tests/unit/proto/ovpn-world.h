@@ -10,7 +10,7 @@ struct world {
 	struct profile profile;
 	struct ovpn_options *o;  /* of the profile */
 	struct peer_config peer;
-	struct secret *username, *password;
+	struct secret *username, *password, *answer, *token;
 	uint32_t path_mtu, tun_mtu_max;
 	enum transport transport;
 	usec_t waited; /* before start(): TCP is connecting */
@@ -25,6 +25,8 @@ void world_done(struct world *w);
 /* Makes client and server and begins. */
 void world_start(struct world *w, uint64_t seed);
 void world_set_wrap(struct world *w, enum control_wrap wrap, enum key_direction server);
+/* Another client for another server of the same kind. */
+void world_restart(struct world *w, uint64_t seed);
 struct secret *world_secret(const char *text);
 /* Starts, and expects to be up within a minute of simulated time. */
 void world_up(struct world *w, uint64_t seed);

@@ -409,7 +409,8 @@ Test(ovpn_client, understands_refusals)
 		{ "AUTH_FAILED,SESSION:old", FAIL_AUTH, PROTO_ADVICE_ASK_AUTH, 0, "refused the user name or password: old" },
 		{ "AUTH_FAILED,TEMP[backoff 42,advance no]:busy", FAIL_SERVER, PROTO_ADVICE_SAME, 42, "busy" },
 		{ "AUTH_FAILED,TEMP[advance remote]", FAIL_SERVER, PROTO_ADVICE_RETRY, 0, "at the moment" },
-		{ "AUTH_FAILED,CRV1:R,E:s:dQ==:PIN?", FAIL_AUTH, PROTO_ADVICE_ASK_AUTH, 0, "PIN?" },
+		{ "AUTH_FAILED,CRV1:R,E:s:dQ==:PIN?", FAIL_AUTH, PROTO_ADVICE_CHALLENGE, 0, "PIN?" },
+		{ "AUTH_FAILED,CRV1:R,E:s:!!:PIN?", FAIL_AUTH, PROTO_ADVICE_GIVE_UP, 0, "nobody understands" },
 		{ "AUTH_FAILED,Data channel cipher negotiation failed (no shared cipher)", FAIL_NEGOTIATION, PROTO_ADVICE_GIVE_UP, 0,
 		  "data-ciphers" },
 		{ "RESTART", FAIL_SERVER, PROTO_ADVICE_SAME, 0, "RESTART" },
@@ -431,6 +432,112 @@ Test(ovpn_client, understands_refusals)
 	}
 	world_init(&w);
 	world_start(&w, 0);
+}
+
+Test(ovpn_client, hands_out_the_servers_question_and_answers_it_in_the_next_login)
+{
+	_cleanup_(secret_freep) struct secret *password = NULL;
+	struct proto_challenge c;
+
+	w.o->auth_user_pass = true;
+	w.username = world_secret("u");
+	w.password = world_secret("p");
+	w.peer.on_request = "AUTH_FAILED,CRV1:R,E:Om01:dTE=:Please enter the PIN: now";
+	world_fails(&w, FAIL_AUTH, PROTO_ADVICE_CHALLENGE, "asks: Please enter the PIN: now");
+	cr_assert(w.sim.client->ops->take_challenge(w.sim.client, &c));
+	cr_expect_str_eq(c.text, "Please enter the PIN: now");
+	cr_expect_str_eq(secret_string(c.username), "u1");
+	cr_expect_str_eq(secret_string(c.prefix), "CRV1::Om01::");
+	cr_expect(c.needs_answer && c.question == PROTO_QUESTION_TEXT);
+	proto_challenge_done(&c);
+	cr_expect_not(w.sim.client->ops->take_challenge(w.sim.client, &c));
+}
+
+Test(ovpn_client, asks_in_the_middle_and_sends_the_answer)
+{
+	struct secret *answer = world_secret("12 34");
+
+	w.peer.on_request = "AUTH_PENDING,timeout 100";
+	world_start(&w, 5);
+	cr_assert_not(sim_run(&w.sim, 5 * USEC_PER_SEC, sim_has_failed));
+	cr_expect_eq(w.sim.client->ops->answer(w.sim.client, answer, w.sim.now), -EINVAL, "nobody asked yet");
+	peer_say(w.sim.peer, "INFO_PRE,CR_TEXT:R:Your code?");
+	cr_assert_not(sim_run(&w.sim, 2 * USEC_PER_SEC, sim_has_failed));
+	cr_expect_eq(w.sim.n_questions, 1);
+	cr_expect_eq(w.sim.question.question, PROTO_QUESTION_SECRET);
+	cr_expect_str_eq(w.sim.question.text, "Your code?");
+	cr_expect_eq(w.sim.client->ops->answer(w.sim.client, answer, w.sim.now), 0);
+	cr_expect_eq(w.sim.client->ops->answer(w.sim.client, answer, w.sim.now), -EINVAL, "once");
+	cr_assert_not(sim_run(&w.sim, 2 * USEC_PER_SEC, sim_has_failed));
+	cr_expect_str_eq(peer_stats(w.sim.peer)->last_message, "CR_RESPONSE,MTIgMzQ=");
+	secret_free(answer);
+}
+
+Test(ovpn_client, the_answer_to_the_profiles_question_is_part_of_the_password)
+{
+	w.o->auth_user_pass = true;
+	w.o->static_challenge = (char *)"Code";
+	w.username = world_secret("u");
+	w.password = world_secret("pass");
+	w.answer = world_secret("123456");
+	world_up(&w, 6);
+	cr_expect_str_eq(peer_stats(w.sim.peer)->password, "SCRV1:cGFzcw==:MTIzNDU2");
+	w.o->static_challenge_concat = true;
+	world_restart(&w, 7);
+	cr_assert(sim_run(&w.sim, 60 * USEC_PER_SEC, sim_is_up));
+	cr_expect_str_eq(peer_stats(w.sim.peer)->password, "pass123456");
+	w.o->static_challenge = NULL;
+}
+
+Test(ovpn_client, shows_an_address_to_be_opened_and_nothing_else_of_that_kind)
+{
+	static const struct {
+		const char *message;
+		const char *url;
+	} rows[] = {
+		{ "INFO_PRE,WEB_AUTH::https://login.example.net/x?y=1", "https://login.example.net/x?y=1" },
+		{ "INFO_PRE,WEB_AUTH:external,hidden:https://login.example.net/", "https://login.example.net/" },
+		{ "INFO_PRE,OPEN_URL:https://login.example.net/", "https://login.example.net/" },
+		{ "INFO,OPEN_URL:https://login.example.net/", "https://login.example.net/" },
+		{ "INFO_PRE,OPEN_URL:http://login.example.net/", NULL },
+		{ "INFO_PRE,OPEN_URL:file:///etc/passwd", NULL },
+		{ "INFO_PRE,OPEN_URL:https://", NULL },
+		{ "INFO_PRE,OPEN_URL:https://a b", NULL },
+		{ "INFO_PRE,OPEN_URL:https://a\"b", NULL },
+		{ "INFO_PRE,WEB_AUTH:https://login.example.net/", NULL },
+		{ "INFO_PRE,CR_TEXT:E:only a remark", NULL },
+	};
+
+	w.peer.on_request = "AUTH_PENDING,timeout 500";
+	world_start(&w, 9);
+	(void)sim_run(&w.sim, 3 * USEC_PER_SEC, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		w.sim.n_questions = 0;
+		peer_say(w.sim.peer, rows[i].message);
+		(void)sim_run(&w.sim, 2 * USEC_PER_SEC, NULL);
+		cr_expect_eq(w.sim.n_questions, rows[i].url != NULL, "row %zu", i);
+		if (rows[i].url && w.sim.n_questions)
+			cr_expect_str_eq(w.sim.question.text, rows[i].url, "row %zu", i);
+	}
+}
+
+Test(ovpn_client, a_token_lives_on_in_the_next_session)
+{
+	struct secret *user, *token;
+
+	w.o->auth_user_pass = true;
+	w.username = world_secret("alice");
+	w.password = world_secret("code1");
+	w.peer.token = "TOKEN1";
+	world_up(&w, 7);
+	w.sim.client->ops->take_token(w.sim.client, &user, &token);
+	cr_assert_not_null(token);
+	cr_expect_str_eq(secret_string(token), "TOKEN1");
+	secret_free(user);
+	w.token = token;
+	world_restart(&w, 8);
+	cr_assert(sim_run(&w.sim, 60 * USEC_PER_SEC, sim_is_up));
+	cr_expect_str_eq(peer_stats(w.sim.peer)->password, "TOKEN1");
 }
 
 Test(ovpn_client, retries_a_login_without_asking_when_told)

@@ -43,6 +43,7 @@ Test(ovpn_peerinfo, says_only_what_is_true)
 	cr_assert_eq(ovpn_peerinfo_format(&o, 1500, buf, sizeof(buf)), 0);
 	cr_assert_str_eq(buf, "IV_VER=nsvpn-" NSVPN_VERSION "\nIV_PLAT=linux\nIV_TCPNL=1\nIV_MTU=1500\nIV_NCP=2\n"
 			      "IV_CIPHERS=AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305\nIV_PROTO=3998\n"
+			      "IV_SSO=webauth,openurl,crtext\n"
 			      "IV_LZO_STUB=1\nIV_COMP_STUB=1\nIV_COMP_STUBv2=1\nIV_GUI_VER=panel 1\n");
 	o.push_peer_info = true;
 	cr_assert_eq(ovpn_peerinfo_format(&o, 1500, buf, sizeof(buf)), 0);
