@@ -1,10 +1,13 @@
-/* See tunnel-blocked.h. Two looks: the second one is for tunnels whose packets once got through. */
+/* See tunnel-blocked.h. Two looks: the second one is for tunnels whose packets once got through. What a look sees is
+   believed when another one, a moment later, sees the same: a packet that is still between the two counters, or the
+   first one while the kernel learns the way, is nobody's firewall. */
 #include "daemon/tunnel-blocked.h"
 
 #include "daemon/tunnel.h"
 
 #define FIRST_LOOK (1200 * USEC_PER_MSEC)
 #define SECOND_LOOK (2300 * USEC_PER_MSEC) /* behind the first: at least one more packet of a handshake is due */
+#define SURE_LOOK (400 * USEC_PER_MSEC)
 
 static int on_time(sd_event_source *s, uint64_t usec, void *userdata);
 
@@ -23,6 +26,7 @@ void tunnel_blocked_start(struct tunnel *t)
 	if (t->blocked_timer || t->uplink != UPLINK_VETH)
 		return;
 	t->blocked_looks = 0;
+	t->blocked_suspected = false;
 	wait_and_look(t, FIRST_LOOK);
 }
 
@@ -31,38 +35,46 @@ void tunnel_blocked_stop(struct tunnel *t)
 	t->blocked_timer = sd_event_source_disable_unref(t->blocked_timer);
 }
 
-/* 1: *ret_sentence; 0: nobody, as far as can be seen; -EAGAIN: look again. */
-static int look(struct tunnel *t, char **ret_sentence)
+/* 1: *ret_sentence; 0: nobody, as far as can be seen; -EAGAIN: look again after *ret_wait. */
+static int look(struct tunnel *t, usec_t *ret_wait, char **ret_sentence)
 {
-	uint64_t entered, left, more_entered, more_left;
-	bool first = t->blocked_looks++ == 0;
+	bool first = t->blocked_looks == 0, was_suspected = t->blocked_suspected;
+	uint64_t entered, left;
 	int r;
 
 	r = tunnelnet_traffic(t->net, &entered, &left);
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
-	more_entered = entered - (first ? 0 : t->blocked_entered);
-	more_left = left - (first ? 0 : t->blocked_left);
+	t->blocked_suspected = entered > (first ? 0 : t->blocked_entered) && left == (first ? 0 : t->blocked_left);
+	if (t->blocked_suspected && was_suspected)
+		return tunnelnet_blocker(t->net, true, ret_sentence);
+	if (t->blocked_suspected) {
+		*ret_wait = SURE_LOOK; /* from the same figures */
+		return -EAGAIN;
+	}
+	t->blocked_looks++;
 	t->blocked_entered = entered;
 	t->blocked_left = left;
-	if (more_entered > 0 && more_left == 0)
-		return tunnelnet_blocker(t->net, true, ret_sentence);
 	/* They leave, or there are none yet: a server may be slow. Then its answers are looked for, too. */
-	return first ? -EAGAIN : tunnelnet_blocker(t->net, false, ret_sentence);
+	if (!first)
+		return tunnelnet_blocker(t->net, false, ret_sentence);
+	*ret_wait = SECOND_LOOK;
+	return -EAGAIN;
 }
 
 static int on_time(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata)
 {
 	struct tunnel *t = userdata;
 	char *sentence = NULL;
+	usec_t wait = 0;
 	int r;
 
 	t->blocked_timer = sd_event_source_disable_unref(t->blocked_timer);
 	if (!t->net || (t->state != TUNNEL_STATE_CONNECTING && t->state != TUNNEL_STATE_RECONNECTING))
 		return 0;
-	r = look(t, &sentence);
+	r = look(t, &wait, &sentence);
 	if (r == -EAGAIN)
-		wait_and_look(t, SECOND_LOOK);
+		wait_and_look(t, wait);
 	else if (r > 0)
 		tunnel_engine_blocked(t, sentence);
 	else if (r < 0)

@@ -65,6 +65,7 @@ struct tunnel {
 	/* tunnel-blocked.c */
 	sd_event_source *blocked_timer;
 	unsigned blocked_looks;
+	bool blocked_suspected;
 	uint64_t blocked_entered, blocked_left;
 
 	/* tunnel-uplink.c */
