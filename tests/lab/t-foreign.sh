@@ -64,6 +64,17 @@ ok "works" works
 # The control: a packet that is dropped nowhere is seen.
 ok "control: the judge sees a packet of the machine's" seen NSVPNPROBE-control 5 box probe --token NSVPNPROBE-control --kinds udp4 --target4 192.0.2.80 --rate 50 --duration 1
 
+# ---- doctor, by the service in its sandbox ----
+box nsvpn doctor --json >$WORK/doctor.json
+ok "doctor: the service sees what the kernel can do" jq -e '[.findings[] | select(.topic == "kernel" and (.text | test("works$")))] | length >= 7' $WORK/doctor.json
+ok "doctor: and misses nothing" jq -e '[.findings[] | select(.topic == "kernel" and (.level == "warning" or .level == "problem"))] | length == 0' $WORK/doctor.json
+ok "doctor: all of it was seen" jq -e '.unseen == []' $WORK/doctor.json
+ok "doctor: service, polkit and engine's user are there" jq -e '[.findings[] | select(.topic == "service" and .level == "ok") | .object] | contains(["nsvpnd.service", "polkit", "nsvpn-engine"])' $WORK/doctor.json
+ok "doctor: systemd-resolved and nscd are named" jq -e '[.findings[] | select(.topic == "names" and .level == "note") | .object] | contains(["systemd-resolved", "nscd"])' $WORK/doctor.json
+box_as alice nsvpn doctor --json >$WORK/doctor.json
+ok "doctor: a user is told about the kernel, too" jq -e '[.findings[] | select(.topic == "kernel" and .object == "veth")] | length == 1' $WORK/doctor.json
+ok "doctor: not about leftovers, and that is said" jq -e '([.findings[] | select(.topic == "leftovers")] | length == 0) and (.unseen | length == 1)' $WORK/doctor.json
+
 # ---- Docker ----
 docker_start() {
   box sh -ec 'for c in DOCKER-USER DOCKER DOCKER-ISOLATION-STAGE-1 DOCKER-ISOLATION-STAGE-2; do iptables -N $c; done
@@ -84,6 +95,8 @@ ok "Docker: status names it when the connection is lost" wait_for 40 says 'polic
 ok "Docker: down" box sh -c 'nsvpn down home --kill || true'
 probes_stop docker
 up_says "Docker" 'drops the packets to 198\.51\.100\.10:1195: the policy drop of chain FORWARD in table ip filter; set Uplink=socket .*DOCKER-USER -i nv-home'
+box_as alice nsvpn doctor --json >$WORK/doctor.json
+ok "Docker: a user's doctor names no tunnel" jq -e '[.findings[] | select(.topic == "firewall") | .remedy] | length == 1 and (.[0] | test("administrator")) and (.[0] | test("home") | not)' $WORK/doctor.json
 exception_works "Docker"
 probes_start dockertwo
 ok "Docker: a flush of its tables under the tunnel" box sh -c 'iptables -F; iptables -P FORWARD ACCEPT; iptables -X; iptables -t nat -F'
