@@ -181,7 +181,7 @@ FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BINS  := $(patsubst %,$(B)/fuzz/fuzz_%,$(FUZZ_NAMES))
 FUZZ_TIME  ?= 60
 FUZZ_SRCS  := $(foreach f,base crypto profile ipc proto,$(call srcs,$(f))) $(patsubst %,src/engine/%.c,gso mss checksum) \
-              $(patsubst %,src/cli/%.c,desktop-entry desktop-exec) $(patsubst %,src/launch/%.c,request order)
+              $(patsubst %,src/cli/%.c,desktop-entry desktop-exec) $(patsubst %,src/launch/%.c,request order) $(patsubst %,src/net/%.c,ruleset packet-walk)
 FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -DNSVPN_SANITIZE -DNSVPN_FUZZ
 FUZZ_OBJS  := $(patsubst src/%.c,$(B)/fuzz/%.o,$(FUZZ_SRCS))
 

@@ -13,7 +13,7 @@
 #include "base/str.h"
 
 #define DEPTH_MAX 16 /* the kernel's own limit of jumps */
-#define STEPS_MAX 200000
+#define STEPS_MAX 200000 /* words; what comes then decides nothing for certain */
 
 enum tri { TRI_NO, TRI_MAYBE, TRI_YES };
 
@@ -24,7 +24,7 @@ struct walk {
 	const struct nf_table *table;
 	struct walk_result *result;
 	bool maybe_accepted; /* in this base chain */
-	unsigned steps;
+	size_t steps;
 };
 
 /* The words of a rule, from where we are. */
@@ -440,7 +440,10 @@ static enum flow note_accept(struct walk *k, enum tri sure)
 static enum flow jump(struct walk *k, const char *name, enum tri sure, bool goes, unsigned depth)
 {
 	const struct nf_chain *c = nf_table_chain(k->table, name);
-	enum flow f = c && depth < DEPTH_MAX ? walk_chain(k, c, sure, depth + 1) : FLOW_ON;
+	enum flow f;
+
+	k->steps += k->table->n_chains / 8; /* looking for it */
+	f = c && depth < DEPTH_MAX ? walk_chain(k, c, sure, depth + 1) : FLOW_ON;
 
 	if (f == FLOW_RETURN || f == FLOW_ON)
 		return goes && sure == TRI_YES ? FLOW_RETURN : FLOW_ON;
@@ -514,7 +517,8 @@ static enum flow walk_rule(struct walk *k, const struct nf_chain *c, const struc
 	value_fn last = value_unknown; /* the condition that a map follows */
 	enum flow f = FLOW_ON;
 
-	while (peek(&w) && sure != TRI_NO) {
+	k->steps++; /* a verdict alone is one, too */
+	for (size_t from = 0; peek(&w) && sure != TRI_NO && k->steps < STEPS_MAX; k->steps += 1 + w.i - from, from = w.i) {
 		const struct condition *cond = find_condition(&w);
 		size_t skip = cond ? (cond->second ? 2 : 1) : 0;
 		struct condition part;
@@ -550,7 +554,7 @@ static enum flow walk_rule(struct walk *k, const struct nf_chain *c, const struc
 
 static enum flow walk_chain(struct walk *k, const struct nf_chain *c, enum tri sure, unsigned depth)
 {
-	for (size_t i = 0; i < c->n_rules && k->steps++ < STEPS_MAX; i++) {
+	for (size_t i = 0; i < c->n_rules && k->steps < STEPS_MAX; i++) {
 		enum flow f = walk_rule(k, c, &c->rules[i], sure, depth);
 
 		if (f != FLOW_ON)
@@ -565,6 +569,8 @@ static void walk_base(struct walk *k, const struct nf_chain *c)
 
 	k->maybe_accepted = false;
 	f = walk_chain(k, c, TRI_YES, 0);
+	if (k->steps >= STEPS_MAX)
+		k->maybe_accepted = true; /* by what was not read */
 	if ((f == FLOW_ON || f == FLOW_RETURN) && c->drops)
 		(void)note_drop(k, c, NULL, TRI_YES); /* the result has it */
 }

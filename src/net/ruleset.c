@@ -44,7 +44,7 @@ static enum token next(struct reader *r)
 {
 	size_t n = 0;
 
-	r->s += strspn(r->s, " \t\r");
+	r->s += strspn(r->s, " \t\r\v\f"); /* with '\n' all that ends a word */
 	/* Other words behind # are matches of iptables that libnftables has no words for: they stay, not understood. */
 	if (str_has_prefix(r->s, "# handle ") || str_has_prefix(r->s, "# Warning"))
 		r->s += strcspn(r->s, "\n");
@@ -102,8 +102,30 @@ static char *join(char *const *words)
 	return strbuf_take(&b);
 }
 
+/* A line's words. strv_add() counts from the beginning each time, and sets are long. */
+struct line {
+	char **v; /* strv */
+	size_t n, cap;
+};
+
+static int line_add(struct line *l, const char *word)
+{
+	if (l->n + 1 >= l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 16;
+		char **v = realloc(l->v, cap * sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		l->v = v;
+		l->cap = cap;
+	}
+	l->v[l->n + 1] = NULL;
+	l->v[l->n] = strdup(word);
+	return l->v[l->n] ? (l->n++, 0) : -ENOMEM;
+}
+
 /* "a," of a set is the word a and a comma. */
-static int add_word(char ***words, char *word)
+static int line_add_word(struct line *l, char *word)
 {
 	size_t len = strlen(word);
 	bool comma = len > 1 && word[len - 1] == ',' && word[0] != '"';
@@ -111,44 +133,52 @@ static int add_word(char ***words, char *word)
 
 	if (comma)
 		word[len - 1] = '\0';
-	r = strv_add(words, word);
-	return r == 0 && comma ? strv_add(words, ",") : r;
+	r = line_add(l, word);
+	return r == 0 && comma ? line_add(l, ",") : r;
 }
 
 /*
  * "XT match conntrack not found", and a line's end in the middle of the rule: libnftables' words where the machine has not
  * the extensions of the iptables that made it.
  */
-static bool ends_in_missing_extension(char *const *words)
+static bool ends_in_missing_extension(const struct line *l)
 {
-	size_t n = strv_len(words);
+	size_t n = l->n;
 
-	return n >= 5 && str_eq(words[n - 1], "found") && str_eq(words[n - 2], "not") && str_eq(words[n - 5], "XT");
+	return n >= 5 && str_eq(l->v[n - 1], "found") && str_eq(l->v[n - 2], "not") && str_eq(l->v[n - 5], "XT");
 }
 
 /* Up to the end of the line; a line goes on while a brace is open. The first token is in t already. */
-static int read_line(struct reader *r, enum token t, char ***ret)
+static int read_words(struct reader *r, enum token t, struct line *l)
 {
-	_cleanup_(strv_freep) char **words = NULL;
-	int depth = 0, e = 0;
 	bool seen = false; /* such a line's end */
+	int depth = 0, e = 0;
 
-	for (size_t n = 0; e == 0; t = next(r)) {
-		if (t == TOKEN_CLOSE && depth == 0)
+	for (; e == 0; t = next(r)) {
+		if ((t == TOKEN_CLOSE && depth == 0) || t == TOKEN_BAD || t == TOKEN_END || l->n > RULE_WORDS_MAX)
 			return -EBADMSG;
-		if (t == TOKEN_BAD || t == TOKEN_END || n++ > RULE_WORDS_MAX)
-			return -EBADMSG;
-		if (t == TOKEN_NEWLINE && depth == 0 && !(r->s[-1] == '\n' && ends_in_missing_extension(words) && !seen))
+		if (t == TOKEN_NEWLINE && depth == 0 && !(r->s[-1] == '\n' && !seen && ends_in_missing_extension(l)))
 			break;
 		seen = t == TOKEN_NEWLINE && depth == 0;
 		if (t == TOKEN_WORD)
-			e = add_word(&words, r->word);
+			e = line_add_word(l, r->word);
 		else if (t == TOKEN_OPEN || t == TOKEN_CLOSE)
-			e = strv_add(&words, t == TOKEN_OPEN ? "{" : "}");
+			e = line_add(l, t == TOKEN_OPEN ? "{" : "}");
 		depth += t == TOKEN_OPEN ? 1 : t == TOKEN_CLOSE ? -1 : 0;
 	}
-	if (e == 0)
-		*ret = TAKE_PTR(words);
+	return e;
+}
+
+/* *ret: strv, NULL for an empty line. */
+static int read_line(struct reader *r, enum token t, char ***ret)
+{
+	struct line l = { 0 };
+	int e = read_words(r, t, &l);
+
+	if (e < 0)
+		strv_free(l.v);
+	else
+		*ret = l.v;
 	return e;
 }
 

@@ -127,13 +127,14 @@ Test(packet_walk, leaves_out_what_does_not_decide)
 		     WALK_PASSES);
 }
 
+/* The kernel refuses such; what was not walked to its end is not certain. */
 Test(packet_walk, ends_in_chains_that_call_each_other)
 {
 	struct walk_packet p;
 
 	packet(&p, false);
-	cr_assert_eq(walk_text("table ip a {\nchain x {\njump y\njump y\n}\nchain y {\njump x\njump x\n}\n"
+	cr_assert_eq(walk_text("table ip a {\nchain x {\njump y\njump y\njump y\n}\nchain y {\njump x\njump x\njump x\n}\n"
 			       "chain c {\ntype filter hook forward priority 0; policy drop;\njump x\n}\n}\n",
 			       &p, NULL),
-		     WALK_DROPS);
+		     WALK_MAY_DROP);
 }

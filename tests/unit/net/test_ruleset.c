@@ -83,6 +83,16 @@ Test(ruleset, joins_the_line_that_a_missing_extension_broke)
 	ruleset_free(rs);
 }
 
+Test(ruleset, takes_every_white_space_for_one)
+{
+	struct ruleset *rs = parse("table ip t {\n\tchain c {\n\t\ttcp\vdport\f22\r drop\n\t}\n\v\f}\n");
+	const struct nf_chain *c = nf_table_chain(ruleset_table(rs, "ip", "t"), "c");
+
+	cr_assert(c && c->n_rules == 1);
+	cr_assert_str_eq(c->rules[0].text, "tcp dport 22 drop");
+	ruleset_free(rs);
+}
+
 Test(ruleset, of_an_empty_machine_is_empty)
 {
 	struct ruleset *rs = parse("");
