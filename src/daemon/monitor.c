@@ -304,6 +304,8 @@ static int on_settings(struct tunnel *t, const struct ipc_msg *msg)
 		/* Never half-applied: back to locked. */
 		if (tunnelnet_disconnect(t->net, &undo_error) < 0)
 			log_tunnel_warning(t, "%s", undo_error ? undo_error : "cannot take back the settings");
+		if (t->monitor.phase == MONITOR_PHASE_APPLIED) /* other settings for a tunnel that was up */
+			tunnel_engine_lost(t, why ? why : "the server's new settings cannot be applied");
 		t->monitor.phase = MONITOR_PHASE_SOCKET;
 		set_text(ans.ans_settings.text, sizeof(ans.ans_settings.text), why ? why : "no memory");
 		return answer(t, &ans, NULL, 0);

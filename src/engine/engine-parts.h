@@ -57,7 +57,7 @@ struct engine {
 	struct attempt attempt;
 	usec_t try_at;        /* WAITING */
 	usec_t connect_until; /* CONNECT */
-	usec_t connected_at;  /* CONNECTED */
+	usec_t connected_at;  /* data flows since; 0: not yet */
 	usec_t refused_since;
 	unsigned refused;
 

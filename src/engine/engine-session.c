@@ -116,13 +116,19 @@ void engine_check_patience(struct engine *e, usec_t now)
 	engine_end(e, EXIT_CODE_FAILED);
 }
 
+/* Also while other settings are being applied, which a server may send at any time. */
+static bool is_up(const struct engine *e)
+{
+	return e->connected_at != 0;
+}
+
 /* This try or session is over; what next is up to attempt.c. */
 static void session_failed(struct engine *e, const struct attempt_failure *failure, const char *text, usec_t now)
 {
 	struct attempt_failure f = *failure;
 	usec_t wait = 0;
 
-	f.connected = e->phase == PHASE_CONNECTED;
+	f.connected = is_up(e);
 	f.lived = f.connected ? now - e->connected_at : 0;
 	if (f.advice == PROTO_ADVICE_CHALLENGE && login_ask_challenge(e))
 		return;
@@ -217,9 +223,9 @@ static void on_refused(struct engine *e, usec_t now)
 	e->stats.refused++;
 	if (e->refused++ == 0)
 		e->refused_since = now;
-	if (e->phase == PHASE_CONNECTED && (e->refused < REFUSED_TIMES || now - e->refused_since < REFUSED_FOR))
+	if (is_up(e) && (e->refused < REFUSED_TIMES || now - e->refused_since < REFUSED_FOR))
 		return;
-	(void)snprintf(text, sizeof(text), e->phase == PHASE_CONNECTED ?
+	(void)snprintf(text, sizeof(text), is_up(e) ?
 		       "server %s is gone: its host answers that nobody listens there any more" :
 		       "server %s refused the connection: nobody listens on that port%s",
 		       endpoint_format(&e->server, server, sizeof(server)),
@@ -408,8 +414,9 @@ void engine_on_settings(void *userdata, const struct ipc_ans_settings *answer)
 
 	if (e->phase != PHASE_SETTINGS || !e->proto)
 		return;
-	if (answer->ok) {
+	if (answer->ok)
 		e->phase = PHASE_CONNECTED;
+	if (answer->ok && !is_up(e)) {
 		e->connected_at = now;
 		e->stats.last_handshake = clock_realtime();
 	}

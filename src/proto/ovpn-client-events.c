@@ -143,6 +143,7 @@ bool ovpn_client_next_event(struct proto *p, struct proto_event *ret)
 	}
 	if (c->event_settings) {
 		c->event_settings = false;
+		c->applying = true;
 		begin_event(c, ret, PROTO_EVENT_SETTINGS);
 		ret->settings = c->settings;
 		return true;

@@ -2,8 +2,8 @@
  * What the server's control messages mean: PUSH_REPLY to settings and data keys; refusals, restarts and farewells to the
  * end of the session with the right advice.
  *
- * SETTINGS comes once, and only after the server's certificate, its name, the key exchange and the whole PUSH_REPLY were
- * accepted. Later PUSH_REPLY messages may only bring a token.
+ * SETTINGS comes only after the server's certificate, its name, the key exchange and the whole PUSH_REPLY were accepted.
+ * Later PUSH_REPLY messages may only bring a token; other settings come as PUSH_UPDATE (ovpn-client-update.c).
  */
 #include "proto/ovpn-client.h"
 
@@ -37,7 +37,7 @@ static void take_token(struct ovpn_client *c, struct ovpn_push *push)
 	ovpn_session_set_credentials(c->session, c->token_user ? c->token_user : c->username, c->token);
 }
 
-static void tell_notes(struct ovpn_client *c, char **notes, usec_t now)
+void ovpn_client_tell_notes(struct ovpn_client *c, char **notes, usec_t now)
 {
 	for (size_t i = 0; i < strv_len(notes); i++)
 		ovpn_client_info(c, now, "%s", notes[i]);
@@ -58,7 +58,7 @@ static void on_later_push(struct ovpn_client *c, const char *text)
 	free(push);
 }
 
-static void adopt_timers(struct ovpn_client *c, usec_t now)
+void ovpn_client_adopt_timers(struct ovpn_client *c, usec_t now)
 {
 	const struct ovpn_options *o = c->options;
 	const struct ovpn_push *p = &c->push;
@@ -74,6 +74,12 @@ static void adopt_timers(struct ovpn_client *c, usec_t now)
 		c->restart_assumed = true;
 	}
 	c->ping_exit = p->ping_exit_set ? p->ping_exit : o->ping_exit;
+	if (p->keepalive) {
+		c->ping = p->keepalive;
+		c->ping_restart = p->keepalive_restart;
+		c->restart_assumed = false;
+		c->ping_exit = 0;
+	}
 	c->exit_notify = p->exit_notify_set ? p->exit_notify : o->explicit_exit_notify;
 	c->cc_exit = p->cc_exit;
 	c->inactive = p->inactive;
@@ -94,15 +100,15 @@ static void fail_errno(struct ovpn_client *c, int error, uint8_t class, const ch
  * The device gets the size that needs no outer fragments, so that programs and the kernel cut their packets themselves
  * (performance.md 6.3). Nothing is negotiated by that: the server may send up to its own tun-mtu. Over TCP all sizes fit.
  */
-static void fit_path(struct ovpn_client *c)
+void ovpn_client_fit_path(const struct ovpn_client *c, struct settings *s)
 {
 	const struct ovpn_mtu m = ovpn_client_mtu(c);
 	uint32_t least = SETTINGS_MTU_MIN;
 
-	for (unsigned i = 0; i < c->settings.n_addrs; i++)
-		if (c->settings.addrs[i].addr.family == AF_INET6)
+	for (unsigned i = 0; i < s->n_addrs; i++)
+		if (s->addrs[i].addr.family == AF_INET6)
 			least = SETTINGS_MTU_MIN6;
-	c->settings.mtu = MIN(c->settings.mtu, MAX(ovpn_mtu_inner_max(&m), least));
+	s->mtu = MIN(s->mtu, MAX(ovpn_mtu_inner_max(&m), least));
 }
 
 static int make_fragment(struct ovpn_client *c)
@@ -131,7 +137,7 @@ static void on_pushed(struct ovpn_client *c, usec_t now)
 	if (r == 0)
 		r = ovpn_peerinfo_select_cipher(c->options, c->push.cipher, c->session->primary->server_options,
 						&c->cipher, &error);
-	tell_notes(c, c->push.notes, now);
+	ovpn_client_tell_notes(c, c->push.notes, now);
 	if (r < 0) {
 		fail_errno(c, r, FAIL_NEGOTIATION, error);
 		return;
@@ -162,11 +168,11 @@ static void on_pushed(struct ovpn_client *c, usec_t now)
 	c->overhead = ovpn_mtu_overhead(c->push.peer_id != OVPN_PEER_ID_V1, c->cipher, hash_digest_find(c->options->auth),
 					c->push.framing, ovpn_client_fragment(c));
 	c->overhead.outside += d.epoch ? OVPN_DATA_EPOCH_GROWTH : 0;
-	fit_path(c);
+	ovpn_client_fit_path(c, &c->settings);
 	take_token(c, &c->push);
-	adopt_timers(c, now);
+	ovpn_client_adopt_timers(c, now);
 	c->phase = PHASE_CONFIGURE;
-	c->event_settings = true;
+	ovpn_client_report_settings(c);
 }
 
 static void on_push_reply(struct ovpn_client *c, const struct ovpn_message *m, usec_t now)
@@ -350,6 +356,8 @@ void ovpn_client_on_message(void *owner, const char *line, usec_t now)
 		on_info(c, &m, now);
 		break;
 	case OVPN_MESSAGE_PUSH_UPDATE:
+		ovpn_client_on_update(c, m.text, now);
+		break;
 	case OVPN_MESSAGE_UNKNOWN:
 	case _OVPN_MESSAGE_MAX:
 		shown = str_escape(line, strcspn(line, ","), 60); /* behind the comma may be a token */

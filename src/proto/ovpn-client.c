@@ -6,7 +6,7 @@
  *   HANDSHAKE  hard reset, TLS, key method 2 (ovpn-session.c)
  *   PUSH       the control channel is up; PUSH_REQUEST every 5 s until the reply is complete
  *   CONFIGURE  data keys exist, SETTINGS was reported; waiting for settings_applied()
- *   UP         data flows
+ *   UP         data flows; SETTINGS is reported again when the server changes them (PUSH_UPDATE), and data goes on meanwhile
  *   STOPPING   we said goodbye
  *   FAILED     over; one FAILED event was reported, the first reason counts
  *
@@ -263,12 +263,17 @@ static void client_settings_applied(struct proto *p, bool ok, usec_t now)
 {
 	struct ovpn_client *c = client_of(p);
 
-	if (c->phase != PHASE_CONFIGURE)
+	if (!c->applying || (c->phase != PHASE_CONFIGURE && c->phase != PHASE_UP))
 		return;
+	c->applying = false;
 	if (!ok) {
 		ovpn_client_fail(c, FAIL_NEGOTIATION, PROTO_ADVICE_RETRY, "the server's settings were refused on this machine");
 		return;
 	}
+	if (c->apply_again)
+		ovpn_client_report_settings(c);
+	if (c->phase == PHASE_UP)
+		return; /* a PUSH_UPDATE, under a connection that goes on */
 	c->phase = PHASE_UP;
 	c->up_at = c->last_in = c->last_out = now;
 	c->inactive_at = now + c->inactive;
@@ -368,6 +373,7 @@ void ovpn_client_free(struct proto *p)
 	free(c->fragment);
 	ovpn_push_done(&c->push);
 	proto_challenge_done(&c->challenge);
+	ovpn_update_free(c->update);
 	secret_free(c->username);
 	secret_free(c->password);
 	secret_free(c->token);

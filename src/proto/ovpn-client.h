@@ -4,6 +4,7 @@
  *   ovpn-client.c            phases, packets in and out
  *   ovpn-client-new.c        from a profile to a client
  *   ovpn-client-messages.c   what the server's control messages mean
+ *   ovpn-client-update.c     PUSH_UPDATE: other settings for a connection that is up
  *   ovpn-client-timers.c     deadlines: getting up, staying up
  *   ovpn-client-events.c     what the caller is told
  */
@@ -14,6 +15,7 @@
 #include "proto/ovpn-peerinfo.h"
 #include "proto/ovpn-push.h"
 #include "proto/ovpn-session.h"
+#include "proto/ovpn-update.h"
 
 #define OVPN_CLIENT_INFO_RING 16
 #define OVPN_CLIENT_TUN_MTU 1500 /* where nobody says anything else */
@@ -63,6 +65,8 @@ struct ovpn_client {
 	struct ovpn_push push;
 	const struct ovpn_cipher *cipher;
 	struct settings settings;
+	struct ovpn_update *update; /* owned; parts of a PUSH_UPDATE that has not ended yet */
+	bool applying, apply_again; /* SETTINGS was reported and is not answered; other settings came meanwhile */
 	struct ovpn_overhead overhead; /* of data packets, as far as it is known */
 
 	usec_t connect_timeout, began, up_at;
@@ -124,6 +128,19 @@ void ovpn_client_enter_push(struct ovpn_client *c, usec_t now);
 void ovpn_client_on_message(void *owner, const char *line, usec_t now);
 /* The server said goodbye, on either channel. */
 void ovpn_client_on_exit(struct ovpn_client *c);
+
+/* The device's size for these settings, so that no datagram on the way is too large. */
+void ovpn_client_fit_path(const struct ovpn_client *c, struct settings *s);
+/* Keepalive and ages, from what was pushed and from the profile. */
+void ovpn_client_adopt_timers(struct ovpn_client *c, usec_t now);
+void ovpn_client_tell_notes(struct ovpn_client *c, char **notes, usec_t now);
+
+/* ---- ovpn-client-update.c */
+
+/* The text of a PUSH_UPDATE behind its comma. */
+void ovpn_client_on_update(struct ovpn_client *c, const char *text, usec_t now);
+/* Reports c->settings, now or when the ones before them are answered. */
+void ovpn_client_report_settings(struct ovpn_client *c);
 
 /* ---- ovpn-client-timers.c */
 

@@ -6,6 +6,7 @@
  *   ovpn-push-routes.c    routes and the question of the default routes
  *   ovpn-push-dns.c       resolvers and domains
  *   ovpn-push-finish.c    merging with the profile to settings
+ *   ovpn-update.c         what PUSH_UPDATE makes of it
  */
 #pragma once
 
@@ -38,6 +39,19 @@ typedef int (*ovpn_push_fn)(struct ovpn_push *p, const struct ovpn_push_option *
 /* Keeps a sentence for the log: `option` was ignored because of `why`; once for each name. 0 or -ENOMEM. */
 int ovpn_push_note(struct ovpn_push *p, const char *name, const char *option, const char *why);
 
+/* ---- ovpn-push.c: one option at a time */
+
+#define OVPN_PUSH_OPTION_MAX 1024 /* with its NUL; tokens of identity providers are long */
+
+/* 0: the same option without superfluous blanks is in buf; -EMSGSIZE. */
+int ovpn_push_normalise(const char *s, size_t len, char buf[static OVPN_PUSH_OPTION_MAX]);
+/* What pull-filter says about an option, cut into words. 0: use it; 1: leave it out; -EACCES: reject the server. */
+int ovpn_push_filter(const struct ovpn_options *options, const struct ovpn_push_option *o);
+/* Reads one normalised option as part of a PUSH_REPLY. As ovpn_push_add(), but never 1. */
+int ovpn_push_add_option(struct ovpn_push *p, const char *text, char **ret_error);
+/* May a server change this option while the connection is up? Options of one group replace each other; 0: it may not. */
+unsigned ovpn_update_group(const char *name);
+
 /* ---- ovpn-push-options.c */
 
 int ovpn_push_on_ifconfig(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);
@@ -48,6 +62,7 @@ int ovpn_push_on_tun_mtu(struct ovpn_push *p, const struct ovpn_push_option *o, 
 int ovpn_push_on_ping(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);
 int ovpn_push_on_ping_restart(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);
 int ovpn_push_on_ping_exit(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);
+int ovpn_push_on_keepalive(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);
 int ovpn_push_on_exit_notify(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);
 int ovpn_push_on_inactive(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);
 int ovpn_push_on_session_timeout(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);

@@ -119,6 +119,23 @@ int ovpn_push_on_ping_exit(struct ovpn_push *p, const struct ovpn_push_option *o
 	return r;
 }
 
+/* In one line what ping and ping-restart are in two; a PUSH_UPDATE changes them this way only. */
+int ovpn_push_on_keepalive(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why)
+{
+	usec_t every, after;
+	int r = take_seconds(o->words[1], &every, why);
+
+	if (r == 0)
+		r = take_seconds(o->words[2], &after, why);
+	if (r != 0)
+		return r;
+	if (!every || after < 2 * every)
+		return IGNORE("its second value has to be at least twice the first");
+	p->keepalive = every;
+	p->keepalive_restart = after;
+	return 0;
+}
+
 int ovpn_push_on_exit_notify(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why)
 {
 	uint32_t n = 1;

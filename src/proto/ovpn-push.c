@@ -21,8 +21,6 @@
 #include "proto/ovpn-data.h"
 #include "proto/ovpn-push-option.h"
 
-#define OPTION_LEN_MAX 1024 /* of one pushed option; tokens of identity providers are long */
-
 /* `what` was ignored because of `why`; once for each option name. */
 int ovpn_push_note(struct ovpn_push *p, const char *name, const char *option, const char *why)
 {
@@ -75,6 +73,7 @@ static const struct option_kind kinds[] = {
 	{ "ping", 1, 1, 0, ovpn_push_on_ping },
 	{ "ping-restart", 1, 1, 0, ovpn_push_on_ping_restart },
 	{ "ping-exit", 1, 1, 0, ovpn_push_on_ping_exit },
+	{ "keepalive", 2, 2, 0, ovpn_push_on_keepalive },
 	{ "explicit-exit-notify", 0, 1, 0, ovpn_push_on_exit_notify },
 	{ "inactive", 1, 2, 0, ovpn_push_on_inactive },
 	{ "session-timeout", 1, 1, 0, ovpn_push_on_session_timeout },
@@ -133,25 +132,25 @@ static int apply_option(struct ovpn_push *p, const struct ovpn_push_option *o, c
 	return kind->parse(p, o, why);
 }
 
-/* White space runs become one blank, so that a filter's prefix means what it says. False: too long. */
-static bool normalise(const char *s, size_t len, char *buf, size_t cap)
+/* White space runs become one blank, so that a filter's prefix means what it says. */
+int ovpn_push_normalise(const char *s, size_t len, char buf[static OVPN_PUSH_OPTION_MAX])
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < len; i++) {
 		if (s[i] == ' ' && (n == 0 || buf[n - 1] == ' '))
 			continue;
-		if (n + 1 >= cap)
-			return false;
+		if (n + 1 >= OVPN_PUSH_OPTION_MAX)
+			return -EMSGSIZE;
 		buf[n++] = s[i];
 	}
 	while (n && buf[n - 1] == ' ')
 		n--;
 	buf[n] = 0;
-	return true;
+	return 0;
 }
 
-/* First match wins. 0: use it, 1: leave it out, -EACCES: reject the server. */
+/* First match wins. */
 static int filter(const struct ovpn_options *o, const char *text)
 {
 	for (size_t i = 0; i < o->n_pull_filters; i++) {
@@ -203,10 +202,33 @@ static void plain_text(const struct ovpn_push_option *o, char *buf)
 	*at = 0;
 }
 
+int ovpn_push_filter(const struct ovpn_options *options, const struct ovpn_push_option *o)
+{
+	char plain[OVPN_PUSH_OPTION_MAX + 1] = "";
+	int r;
+
+	plain_text(o, plain); /* no longer than the option: each word, and each blank between two, stands there too */
+	r = filter(options, plain);
+	secret_wipe(plain, sizeof(plain)); /* it may have been a token */
+	return r;
+}
+
+/* Never a secret: those are of no group. */
+static int keep(struct ovpn_push *p, const struct ovpn_push_option *o)
+{
+	if (!ovpn_update_group(o->words[0]))
+		return 0;
+	p->kept_lost |= p->n_kept == OVPN_PUSH_KEPT_MAX;
+	if (p->kept_lost)
+		return 0;
+	p->n_kept++;
+	return strv_add(&p->kept, o->text);
+}
+
 /* text is normalised and not empty. 0, or as ovpn_push_add. */
 static int add_option(struct ovpn_push *p, const char *text, unsigned *ret_continuation, char **ret_error)
 {
-	char buf[OPTION_LEN_MAX + 1], plain[OPTION_LEN_MAX + 1] = "", *words[OVPN_WORDS_MAX + 1];
+	char buf[OVPN_PUSH_OPTION_MAX + 1], *words[OVPN_WORDS_MAX + 1];
 	struct ovpn_push_option o = { .text = text, .words = words };
 	const char *why = NULL;
 	int r;
@@ -222,8 +244,7 @@ static int add_option(struct ovpn_push *p, const char *text, unsigned *ret_conti
 		r = 0;
 		goto out;
 	}
-	plain_text(&o, plain); /* no longer than text: each word, and each blank between two, stands there too */
-	r = filter(p->options, plain);
+	r = ovpn_push_filter(p->options, &o);
 	if (r == -EACCES)
 		r = sentence(ret_error, r, showable(words[0], text),
 			     "a `pull-filter reject` of the profile forbids it; change the server or the filter");
@@ -235,12 +256,20 @@ static int add_option(struct ovpn_push *p, const char *text, unsigned *ret_conti
 		r = apply_option(p, &o, &why);
 	if (r > 0)
 		r = ovpn_push_note(p, words[0], showable(words[0], text), why);
+	else if (r == 0)
+		r = keep(p, &o);
 	else if (r == -EPROTO)
 		r = sentence(ret_error, r, showable(words[0], text), why);
 out:
 	secret_wipe(buf, sizeof(buf)); /* it may have been a token */
-	secret_wipe(plain, sizeof(plain));
 	return r;
+}
+
+int ovpn_push_add_option(struct ovpn_push *p, const char *text, char **ret_error)
+{
+	unsigned continuation;
+
+	return add_option(p, text, &continuation, ret_error);
 }
 
 /* ---- the interface ---- */
@@ -261,12 +290,13 @@ void ovpn_push_done(struct ovpn_push *p)
 	p->auth_token_user = secret_free(p->auth_token_user);
 	strv_free(p->notes);
 	strv_free(p->noted);
-	p->notes = p->noted = NULL;
+	strv_free(p->kept);
+	p->notes = p->noted = p->kept = NULL;
 }
 
 int ovpn_push_add(struct ovpn_push *p, const char *text, char **ret_error)
 {
-	char option[OPTION_LEN_MAX];
+	char option[OVPN_PUSH_OPTION_MAX];
 	unsigned continuation = 1;
 	int r = 0;
 
@@ -281,7 +311,7 @@ int ovpn_push_add(struct ovpn_push *p, const char *text, char **ret_error)
 	while (*text && r >= 0) {
 		size_t len = strcspn(text, ",");
 
-		if (!normalise(text, len, option, sizeof(option)))
+		if (ovpn_push_normalise(text, len, option) < 0)
 			r = ovpn_push_note(p, "long", "(too long)", "it is longer than 1023 bytes");
 		else if (option[0])
 			r = add_option(p, option, &continuation, ret_error);

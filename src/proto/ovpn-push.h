@@ -12,6 +12,7 @@
 #define OVPN_PUSH_MESSAGES_MAX 512
 #define OVPN_PUSH_NOTES_MAX 24
 #define OVPN_PUSH_SERVERS_MAX 8
+#define OVPN_PUSH_KEPT_MAX 1024 /* options that a server may change later */
 
 /* Routes, with the ones that mean "everything" taken apart. */
 struct ovpn_routes {
@@ -57,11 +58,17 @@ struct ovpn_push {
 	enum framing framing;
 	bool ping_set, ping_restart_set, ping_exit_set, exit_notify_set;
 	usec_t ping, ping_restart, ping_exit;
+	usec_t keepalive, keepalive_restart; /* both or none; they come before ping and ping-restart */
 	unsigned exit_notify;
 	usec_t inactive;      /* 0: off */
 	uint64_t inactive_bytes;
 	usec_t session_timeout;
 	struct secret *auth_token, *auth_token_user; /* owned */
+
+	/* for PUSH_UPDATE (ovpn-update.h): texts of the accepted options that it may change, in order */
+	char **kept;
+	unsigned n_kept;
+	bool kept_lost; /* there were more */
 
 	/* what was ignored and why: clean sentences for the log, one for each option name */
 	char **notes;

@@ -46,7 +46,7 @@ const char *verdict_to_string(enum verdict v);
 
 enum proto_event_type {
 	PROTO_EVENT_AUTHENTICATING, /* the server answered, its certificate was accepted, TLS is up */
-	PROTO_EVENT_SETTINGS,       /* first PUSH_REPLY complete: apply, then data may flow */
+	PROTO_EVENT_SETTINGS,       /* PUSH_REPLY complete: apply, then data may flow; later: the server changed them */
 	PROTO_EVENT_REKEYED,        /* new data keys are in use */
 	PROTO_EVENT_INFO,           /* text for the log */
 	PROTO_EVENT_QUESTION,       /* the session waits for a person: question, text; see answer() */

@@ -283,6 +283,36 @@ Test(monitor, settings_conf_comes_before_what_was_pushed)
 	cr_assert(!net.settings.default4 && !net.settings.default6);
 }
 
+/* A server that changes its settings: once well, once badly. */
+static int play_update(int sock, unsigned n _unused_)
+{
+	struct settings s = good_settings();
+	struct ipc_msg m;
+
+	play_connect(sock);
+	s.n_routes = 1;
+	s.routes[0] = (struct inprefix){ .addr = { .family = AF_INET, .bytes = { 172, 20, 0, 0 } }, .len = 16 };
+	m = say_settings(sock, &s);
+	if (!m.ans_settings.ok)
+		return 1;
+	s.n_addrs = 0;
+	m = say_settings(sock, &s);
+	if (m.ans_settings.ok || !m.ans_settings.text[0])
+		return 2;
+	return play_wait(sock);
+}
+
+Test(monitor, a_connected_tunnel_takes_other_settings_and_is_cut_when_they_are_bad)
+{
+	world_begin(play_update);
+	(void)up_and_wait();
+	cr_assert(run_until_state(home(), TUNNEL_STATE_RECONNECTING));
+	cr_assert_eq(net_count("connect"), 2);
+	cr_assert_eq(net.settings.n_routes, 1);
+	cr_assert_geq(net_count("disconnect"), 1);
+	cr_assert_eq(home()->settings.n_addrs, 0);
+}
+
 static int play_lines(int sock, unsigned n _unused_)
 {
 	play_connect(sock);

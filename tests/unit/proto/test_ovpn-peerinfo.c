@@ -42,7 +42,7 @@ Test(ovpn_peerinfo, says_only_what_is_true)
 
 	cr_assert_eq(ovpn_peerinfo_format(&o, 1500, buf, sizeof(buf)), 0);
 	cr_assert_str_eq(buf, "IV_VER=nsvpn-" NSVPN_VERSION "\nIV_PLAT=linux\nIV_TCPNL=1\nIV_MTU=1500\nIV_NCP=2\n"
-			      "IV_CIPHERS=AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305\nIV_PROTO=3998\n"
+			      "IV_CIPHERS=AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305\nIV_PROTO=8094\n"
 			      "IV_SSO=webauth,openurl,crtext\n"
 			      "IV_LZO_STUB=1\nIV_COMP_STUB=1\nIV_COMP_STUBv2=1\nIV_GUI_VER=panel 1\n");
 	o.push_peer_info = true;
@@ -51,8 +51,8 @@ Test(ovpn_peerinfo, says_only_what_is_true)
 	o.ciphers = "AES-256-GCM";
 	cr_assert_eq(ovpn_peerinfo_format(&o, 1500, buf, sizeof(buf)), 0);
 	cr_assert_null(strstr(buf, "IV_NCP"));
-	/* bit 12 (PUSH_UPDATE) is not promised, 3998 = 1 2 3 4 7 8 9 10 11 */
-	cr_assert_eq(OVPN_IV_PROTO & (1u << 12 | 1u << 5 | 1u << 6 | 1u), 0);
+	/* 8094 = 1 2 3 4 7 8 9 10 11 12 */
+	cr_assert_eq(OVPN_IV_PROTO & (1u << 5 | 1u << 6 | 1u), 0);
 }
 
 Test(ovpn_peerinfo, refuses_lines_that_would_break_out)
