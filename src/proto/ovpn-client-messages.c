@@ -6,6 +6,7 @@
  * Later PUSH_REPLY messages may only bring a token; other settings come as PUSH_UPDATE (ovpn-client-update.c).
  */
 #include "proto/ovpn-client.h"
+#include "proto/ovpn-p2p.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -317,8 +318,10 @@ void ovpn_client_enter_push(struct ovpn_client *c, usec_t now)
 {
 	c->phase = PHASE_PUSH;
 	c->push_request_at = c->push_since = now;
-	if (!c->options->pull)
-		on_pushed(c, now);
+	if (c->options->pull)
+		return;
+	ovpn_p2p_agree(c->session, &c->push); /* what PUSH_REPLY would have said */
+	on_pushed(c, now);
 }
 
 /* Called by the session for each control message: clean text, inside TLS, from the verified server. */

@@ -5,6 +5,7 @@
  *   ovpn-client-new.c        from a profile to a client
  *   ovpn-client-messages.c   what the server's control messages mean
  *   ovpn-client-update.c     PUSH_UPDATE: other settings for a connection that is up
+ *   ovpn-p2p.c               what two equal sides agree on, without PUSH_REPLY
  *   ovpn-client-timers.c     deadlines: getting up, staying up
  *   ovpn-client-events.c     what the caller is told
  */

@@ -51,6 +51,8 @@ static int receive_key_message(struct ovpn_key *k, const uint8_t *p, size_t len)
 	k->peer = m.source;
 	if (!m.options || !str_copy(k->server_options, sizeof(k->server_options), m.options))
 		k->server_options[0] = 0; /* none, or too long to be one: it is only advice */
+	if (!m.peer_info || !str_copy(k->server_info, sizeof(k->server_info), m.peer_info))
+		k->server_info[0] = 0; /* the same */
 	secret_wipe(&m, sizeof(m));
 	secret_wipe(k->exchange, sizeof(k->exchange));
 	return 0;

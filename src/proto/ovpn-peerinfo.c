@@ -106,7 +106,7 @@ int ovpn_peerinfo_format(const struct ovpn_options *o, uint32_t mtu, char *buf, 
 	if (offers(ciphers, ovpn_cipher_find("AES-128-GCM")) && offers(ciphers, ovpn_cipher_find("AES-256-GCM")))
 		add_line(&w, "IV_NCP=2\n");
 	add_line(&w, "IV_CIPHERS=%s\n", ciphers);
-	add_line(&w, "IV_PROTO=%u\n", OVPN_IV_PROTO);
+	add_line(&w, "IV_PROTO=%u\n", o->pull ? OVPN_IV_PROTO : OVPN_IV_PROTO_P2P);
 	add_line(&w, "IV_SSO=webauth,openurl,crtext\n");
 	add_line(&w, "IV_LZO_STUB=1\nIV_COMP_STUB=1\nIV_COMP_STUBv2=1\n");
 	add_user_lines(&w, o);
@@ -114,6 +114,40 @@ int ovpn_peerinfo_format(const struct ovpn_options *o, uint32_t mtu, char *buf, 
 		return -EMSGSIZE;
 	buf[w.len] = 0;
 	return 0;
+}
+
+int ovpn_peerinfo_get(const char *info, const char *name, char *buf, size_t cap)
+{
+	size_t name_len = strlen(name);
+
+	for (const char *line = info; *line;) {
+		size_t len = strcspn(line, "\n");
+
+		if (len > name_len && line[name_len] == '=' && memcmp(line, name, name_len) == 0) {
+			len -= name_len + 1;
+			if (len >= cap)
+				return -EMSGSIZE;
+			memcpy(buf, line + name_len + 1, len);
+			buf[len] = 0;
+			return 0;
+		}
+		line += len;
+		line += *line == '\n';
+	}
+	return -ENOENT;
+}
+
+const struct ovpn_cipher *ovpn_peerinfo_first_common(const char *theirs, const char *ours)
+{
+	char name[64];
+
+	while (next_cipher(&theirs, name, sizeof(name))) {
+		const struct ovpn_cipher *c = ovpn_cipher_find(name);
+
+		if (c && offers(ours, c))
+			return c;
+	}
+	return NULL;
 }
 
 static int select_error(char **ret_error, char *text)

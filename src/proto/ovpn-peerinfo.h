@@ -12,6 +12,7 @@
 #define OVPN_IV_PROTO_REQUEST_PUSH (1u << 2)
 #define OVPN_IV_PROTO_TLS_KEY_EXPORT (1u << 3)
 #define OVPN_IV_PROTO_AUTH_PENDING_KW (1u << 4)
+#define OVPN_IV_PROTO_NCP_P2P (1u << 5)
 #define OVPN_IV_PROTO_CC_EXIT_NOTIFY (1u << 7)
 #define OVPN_IV_PROTO_AUTH_FAIL_TEMP (1u << 8)
 #define OVPN_IV_PROTO_DYN_TLS_CRYPT (1u << 9)
@@ -23,6 +24,10 @@
 	 OVPN_IV_PROTO_AUTH_PENDING_KW | OVPN_IV_PROTO_CC_EXIT_NOTIFY | OVPN_IV_PROTO_AUTH_FAIL_TEMP |             \
 	 OVPN_IV_PROTO_DYN_TLS_CRYPT | OVPN_IV_PROTO_DATA_EPOCH | OVPN_IV_PROTO_DNS_OPTION_V2 |                    \
 	 OVPN_IV_PROTO_PUSH_UPDATE)
+/* Without `pull`: nothing that only PUSH_REPLY could turn on. */
+#define OVPN_IV_PROTO_P2P                                                                                          \
+	(OVPN_IV_PROTO_DATA_V2 | OVPN_IV_PROTO_TLS_KEY_EXPORT | OVPN_IV_PROTO_NCP_P2P |                            \
+	 OVPN_IV_PROTO_CC_EXIT_NOTIFY | OVPN_IV_PROTO_DYN_TLS_CRYPT | OVPN_IV_PROTO_DATA_EPOCH)
 
 #define OVPN_CIPHERS_MAX 128 /* IV_CIPHERS: at most 127 characters */
 #define OVPN_PEERINFO_MAX 1024
@@ -35,6 +40,11 @@ int ovpn_peerinfo_ciphers(const char *list, char *buf, size_t cap);
 
 /* "IV_VER=…\nIV_PLAT=linux\n…"; mtu: the largest tun MTU we accept. 0, -EMSGSIZE, -ENOENT (no usable cipher). */
 int ovpn_peerinfo_format(const struct ovpn_options *o, uint32_t mtu, char *buf, size_t cap);
+
+/* The value of a line "name=value" of somebody's peer info. 0; -ENOENT; -EMSGSIZE. */
+int ovpn_peerinfo_get(const char *info, const char *name, char *buf, size_t cap);
+/* The first name of the other side's list that is also one of ours; NULL: none. */
+const struct ovpn_cipher *ovpn_peerinfo_first_common(const char *theirs, const char *ours);
 
 /*
  * pushed: cipher of the PUSH_REPLY, "" when none; occ: options string of the server, "" when none. Rules of protocol

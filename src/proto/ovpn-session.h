@@ -21,6 +21,7 @@
 #include "proto/ovpn-data.h"
 #include "proto/ovpn-keys.h"
 #include "proto/ovpn-message.h"
+#include "proto/ovpn-peerinfo.h"
 #include "proto/ovpn-reliable.h"
 #include "proto/ovpn-wrap.h"
 
@@ -46,6 +47,7 @@ struct ovpn_key {
 	uint8_t exchange[OVPN_KEY_MESSAGE_MAX]; /* the server's key method 2 message, as far as it came */
 	size_t exchange_len;
 	char server_options[OVPN_OCC_MAX];
+	char server_info[OVPN_PEERINFO_MAX];
 	struct ovpn_message_reader reader;
 	struct ovpn_data *data;
 };

@@ -62,6 +62,21 @@ openvpn27_root() {
   esac
 }
 
+# openvpn27_need: before lab_enter. openvpn27_enter: after it; $OPENVPN is then the command.
+openvpn27_need() {
+  [ "${NSVPN_LAB:-}" != inside ] || return 0
+  [ "$(id -u)" = 0 ] || skip_all "the lab needs root"
+  [ -z "${NSVPN_FRESH:-}" ] || skip_all "roots of other releases are not made inside a fresh root"
+  command -v debootstrap >/dev/null || skip_all "debootstrap is not installed"
+  box_cache
+  openvpn27_root "$NSVPN_BOX_CACHE/openvpn27"
+}
+openvpn27_enter() {
+  local d
+  for d in run dev proc; do mount --rbind /$d "$NSVPN_BOX_CACHE/openvpn27/$d" || { diag "no /$d in the root"; exit 1; }; done
+  OPENVPN="chroot $NSVPN_BOX_CACHE/openvpn27 /usr/sbin/openvpn"
+}
+
 # Where roots are kept; a script that runs alone is run again with a folder of its own, which is removed afterwards.
 box_cache() {
   [ -z "${NSVPN_BOX_CACHE:-}" ] || return 0

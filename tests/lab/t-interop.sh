@@ -9,23 +9,14 @@
 OPENVPN=openvpn
 if [ "${NSVPN_INTEROP:-}" = 2.7 ]; then
   . "$(dirname "$(readlink -f "$0")")/box.sh"
-  if [ "${NSVPN_LAB:-}" != inside ]; then
-    [ "$(id -u)" = 0 ] || skip_all "the lab needs root"
-    [ -z "${NSVPN_FRESH:-}" ] || skip_all "roots of other releases are not made inside a fresh root"
-    command -v debootstrap >/dev/null || skip_all "debootstrap is not installed"
-    box_cache
-    openvpn27_root "$NSVPN_BOX_CACHE/openvpn27"
-  fi
-  OPENVPN="chroot $NSVPN_BOX_CACHE/openvpn27 /usr/sbin/openvpn"
+  openvpn27_need
   [ $# -gt 0 ] || set -- tls-crypt-v2 tls-crypt-v2-stateful AES-256-CBC:SHA256 AES-128-GCM CHACHA20-POLY1305 comp-lzo stub-v2-pushed \
     fragment ed25519 fingerprint
 fi
 lab_enter "$@"
 lab_pki || { diag "no PKI"; exit 1; }
 lab_up || { diag "the lab could not be built"; exit 1; }
-if [ "${NSVPN_INTEROP:-}" = 2.7 ]; then
-  for d in run dev proc; do mount --rbind /$d "$NSVPN_BOX_CACHE/openvpn27/$d" || { diag "no /$d in the root"; exit 1; }; done
-fi
+[ "${NSVPN_INTEROP:-}" != 2.7 ] || openvpn27_enter
 spawn inet "$LABBIN"/tcpkeep server 192.0.2.80:5001 >$WORK/keep-server.out 2>&1
 
 openvpn --genkey tls-crypt-v2-server $PKI/v2.server

@@ -5,17 +5,10 @@
 # the log.
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
 . "$(dirname "$(readlink -f "$0")")/box.sh"
-if [ "${NSVPN_LAB:-}" != inside ]; then
-  [ "$(id -u)" = 0 ] || skip_all "the lab needs root"
-  [ -z "${NSVPN_FRESH:-}" ] || skip_all "roots of other releases are not made inside a fresh root"
-  command -v debootstrap >/dev/null || skip_all "debootstrap is not installed"
-  box_cache
-  openvpn27_root "$NSVPN_BOX_CACHE/openvpn27"
-fi
+openvpn27_need
 lab_enter "$@"
 lab_pki && lab_up || { diag "the lab could not be built"; exit 1; }
-root=$NSVPN_BOX_CACHE/openvpn27
-for d in run dev proc; do mount --rbind /$d "$root/$d" || { diag "no /$d in the root"; exit 1; }; done
+openvpn27_enter
 cat >$WORK/server.conf <<END
 port 1300
 proto udp
@@ -39,7 +32,8 @@ verb 4
 keepalive 3 30
 management 127.0.0.1 7505
 END
-spawn vpn chroot "$root" /usr/sbin/openvpn --config $WORK/server.conf --log $WORK/server.log >/dev/null 2>&1
+# shellcheck disable=SC2086
+spawn vpn $OPENVPN --config $WORK/server.conf --log $WORK/server.log >/dev/null 2>&1
 wait_for 10 grep -q 'Initialization Sequence Completed' $WORK/server.log || { diag "openvpn: $(tail -n 5 $WORK/server.log)"; exit 1; }
 {
   printf 'client\ndev tun\nnobind\nremote vpn4.example.net 1300 udp\nremote-cert-tls server\nexplicit-exit-notify 1\n'

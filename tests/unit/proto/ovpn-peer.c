@@ -251,7 +251,8 @@ static void check_auth(struct peer *p, const struct ovpn_key_message *m)
 
 static void exchange(struct peer *p, struct peer_key *k, const uint8_t *data, size_t len, usec_t now)
 {
-	struct ovpn_key_message m, answer = { .options = p->c.occ ? p->c.occ : "V4,dev-type tun,tls-server" };
+	struct ovpn_key_message m, answer = { .options = p->c.occ ? p->c.occ : "V4,dev-type tun,tls-server",
+					       .peer_info = p->c.info };
 	uint8_t buf[OVPN_KEY_MESSAGE_MAX];
 	size_t n;
 

@@ -23,7 +23,7 @@ struct peer_config {
 	bool no_cipher, ekm, dyn, cc_exit, data_v1, epoch;
 	const char *push;             /* options of the PUSH_REPLY */
 	const char *push2;            /* a second part: the first is sent with push-continuation 2 */
-	const char *occ;
+	const char *occ, *info;       /* of the key method 2 message */
 	const char *username, *password; /* expected; NULL: any */
 	const char *on_request;       /* sent in answer to PUSH_REQUEST instead of a PUSH_REPLY */
 	const char *token;            /* pushed, and expected as password from then on */
