@@ -40,6 +40,7 @@ Test(ovpn_peerinfo, says_only_what_is_true)
 	char *ui[] = { "IV_GUI_VER=panel 1", "UV_ID=7", NULL };
 	struct ovpn_options o = { .ciphers = "AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305", .ui_ver = ui };
 
+	o.pull = true;
 	cr_assert_eq(ovpn_peerinfo_format(&o, 1500, buf, sizeof(buf)), 0);
 	cr_assert_str_eq(buf, "IV_VER=nsvpn-" NSVPN_VERSION "\nIV_PLAT=linux\nIV_TCPNL=1\nIV_MTU=1500\nIV_NCP=2\n"
 			      "IV_CIPHERS=AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305\nIV_PROTO=8094\n"
