@@ -17,9 +17,10 @@ ok "the user's manager runs" wait_for 20 box test -S /run/user/1000/systemd/priv
 plain() { box_session alice nsvpn exec -t home -- "$@"; }
 isolated() { box_session alice nsvpn exec -t home --isolate -- "$@"; }
 both() { # DESCRIPTION SCRIPT: it succeeds without, not with --isolate
-  is "control: $1" yes "$(plain sh -c "($2) >/dev/null 2>&1 && echo yes")"
-  is "not with --isolate: $1" no "$(isolated sh -c "($2) >/dev/null 2>&1 && echo yes || echo no")"
+  is "control: $1" yes "$(plain sh -c "($2) >/dev/null 2>&1 && echo yes || echo no"; said $?)"
+  is "not with --isolate: $1" no "$(isolated sh -c "($2) >/dev/null 2>&1 && echo yes || echo no"; said $?)"
 }
+said() { [ "$1" = 0 ] || echo "(it was not even asked: status $1)"; }
 
 # ---- who acts for it outside ----------------------------------------------------------------------------------------
 
