@@ -99,6 +99,14 @@ static int read_verdict(sd_bus_message *m, struct verdict *v)
 	return r;
 }
 
+/* The bus daemon or the service manager answered in polkit's place: it is installed and cannot be started. */
+static bool could_not_start(const sd_bus_error *e)
+{
+	return sd_bus_error_has_name(e, "org.freedesktop.DBus.Error.TimedOut") ||
+	       (e->name && (str_has_prefix(e->name, "org.freedesktop.DBus.Error.Spawn.") ||
+			    str_has_prefix(e->name, "org.freedesktop.systemd1.")));
+}
+
 static char *sentence_of_error(const struct request *q, const sd_bus_error *e)
 {
 	bool silent = sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) || sd_bus_error_has_name(e, SD_BUS_ERROR_TIMEOUT) ||
@@ -108,10 +116,15 @@ static char *sentence_of_error(const struct request *q, const sd_bus_error *e)
 		return str_format("permission for %s cannot be checked because polkit is not there, so only root may; use sudo, or "
 				  "install polkit",
 				  q->action);
+	if (could_not_start(e))
+		return str_format("permission for %s cannot be checked because polkit does not start, so only root may; use sudo, "
+				  "or see what 'systemctl status polkit' says",
+				  q->action);
 	if (silent && q->interactive)
 		return str_format("nobody confirmed %s in time; try again, or use sudo", q->action);
 	if (silent)
-		return str_format("permission for %s cannot be checked because polkit does not answer, so only root may; use sudo",
+		return str_format("permission for %s cannot be checked because polkit does not answer, so only root may; use sudo, "
+				  "or see what 'systemctl status polkit' says",
 				  q->action);
 	return str_format("permission for %s cannot be checked (polkit: %s), so only root may; use sudo", q->action,
 			  e->name ? e->name : "unknown error");

@@ -143,6 +143,9 @@ box_up() {
   sed -i 's/^hosts:.*/hosts: files resolve [!UNAVAIL=return] dns/' $BOX/etc/nsswitch.conf
   : >$BOX/etc/machine-id
   rm -f $BOX/etc/systemd/system/timers.target.wants/*
+  # Tests restart it more often than people do.
+  mkdir -p $BOX/etc/systemd/system/polkit.service.d
+  printf '[Unit]\nStartLimitIntervalSec=0\n' >$BOX/etc/systemd/system/polkit.service.d/lab.conf
   ${BOX_PREPARE:-:}
   box_boot
 }
@@ -220,6 +223,16 @@ box_ssh() {
     box install -m 600 -o "$u" -g "$u" /root/.ssh/id.pub /home/"$u"/.ssh/authorized_keys
   fi
   box ssh -q -i /root/.ssh/id -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "$u"@127.0.0.1 "$(printf '%q ' "$@")"
+}
+# polkit with the rules that are there now, as soon as it answers and knows our actions.
+box_polkit() {
+  box systemctl reset-failed polkit 2>/dev/null
+  box systemctl restart polkit
+  wait_for 60 box_polkit_answers || { diag "polkit does not answer: $(box systemctl status polkit 2>&1 | tail -n 5)"; return 1; }
+}
+box_polkit_answers() {
+  box busctl --system call org.freedesktop.PolicyKit1 /org/freedesktop/PolicyKit1/Authority org.freedesktop.PolicyKit1.Authority EnumerateActions s "" |
+    grep -q 'org\.nsvpn1\.'
 }
 box_log() { box journalctl --no-pager -q -o cat "$@"; }
 box_down() {

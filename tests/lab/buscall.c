@@ -145,6 +145,13 @@ static int append_exec(struct caller *c, sd_bus_message *m, char **argv)
 	return r;
 }
 
+static int append_answer(sd_bus_message *m)
+{
+	_cleanup_(closep) int answer = memfd_sealed("answer", "123456\n", 7);
+
+	return answer < 0 ? answer : sd_bus_message_append(m, "h", answer);
+}
+
 static int make_call(struct caller *c, char **argv, sd_bus_message **ret)
 {
 	static const struct {
@@ -152,7 +159,7 @@ static int make_call(struct caller *c, char **argv, sd_bus_message **ret)
 		bool named, options;
 	} rows[] = {
 		{ "Up", true, true },	      { "Down", true, true }, { "Plan", true, false },
-		{ "Processes", true, false }, { "Exec", true, false },
+		{ "Processes", true, false }, { "Exec", true, false }, { "Answer", true, false },
 	};
 	sd_bus_message *m = NULL;
 	int r = sd_bus_message_new_method_call(c->bus, &m, BUS_NAME, BUS_PATH, BUS_IFACE_MANAGER, argv[0]);
@@ -166,6 +173,8 @@ static int make_call(struct caller *c, char **argv, sd_bus_message **ret)
 			r = sd_bus_message_append(m, "a{sv}", 0);
 		if (r >= 0 && str_eq(argv[0], "Exec"))
 			r = append_exec(c, m, argv + 2);
+		if (r >= 0 && str_eq(argv[0], "Answer"))
+			r = append_answer(m);
 	}
 	if (r >= 0)
 		r = sd_bus_message_set_allow_interactive_authorization(m, 1);

@@ -12,7 +12,7 @@ ok "boots" box_up
 ok "root imports" box_import b home
 cp "$LABBIN"/buscall $BOX/usr/local/bin/
 MARK=/tmp/it-ran
-METHODS='Up Down Plan ListTunnels Processes Reload Exec Examine'
+METHODS='Up Down Answer Plan ListTunnels Processes Reload Exec Examine'
 is "these are all the methods there are" "$(tr ' ' '\n' <<<"$METHODS" | sort | xargs)" \
   "$(box busctl --system --xml-interface introspect org.nsvpn1 /org/nsvpn1 |
     sed -n '/interface name="org.nsvpn1.Manager"/,/<\/interface>/s/.*method name="\([^"]*\)".*/\1/p' | sort | xargs)"
@@ -30,20 +30,24 @@ footprint() {
   box sh -c "ip -br link; ip netns; nft -s list ruleset; find /run/nsvpn /var/lib/nsvpn /etc/nsvpn ! -name '*.log*' -type f -exec md5sum {} + | sort
     pgrep -x nsvpn-engine; pgrep -x nsvpn-launch; systemctl list-units --all --plain --no-legend 'nsvpn-exec-*'; ls $MARK; nsvpn list" 2>&1
 }
-refused() { # WHAT REGEX COMMAND...
+refused() { # WHAT REGEX COMMAND...     (STATUS: of nsvpn itself)
   local what=$1 regex=$2 before out rc
   shift 2
   before=$(footprint)
   out=$("$@" 2>&1)
   rc=$?
-  is "$what: refused" 1 $rc
+  is "$what: refused" "${STATUS:-1}" $rc
   like "$what: says why" "$regex" "$out"
   is "$what: nothing has changed" "$before" "$(footprint)"
 }
 rule() { # RESULT: what polkit says about everything of ours
-  box sh -c "mkdir -p /etc/polkit-1/rules.d; echo 'polkit.addRule(function(a, s) { if (a.id.indexOf(\"org.nsvpn1.\") == 0) return polkit.Result.$1; });' >/etc/polkit-1/rules.d/00-lab.rules; systemctl restart polkit"
+  box sh -c "mkdir -p /etc/polkit-1/rules.d; echo 'polkit.addRule(function(a, s) { if (a.id.indexOf(\"org.nsvpn1.\") == 0) return polkit.Result.$1; });' >/etc/polkit-1/rules.d/00-lab.rules"
+  box_polkit
 }
-no_rule() { box sh -c 'rm -f /etc/polkit-1/rules.d/00-lab.rules; systemctl restart polkit'; }
+no_rule() {
+  box rm -f /etc/polkit-1/rules.d/00-lab.rules
+  box_polkit
+}
 access() { box sh -c "printf '[Access]\nUsers=$1\n' >/etc/nsvpn/tunnels/home/settings.conf; chmod 600 /etc/nsvpn/tunnels/home/settings.conf"; }
 
 # ---- controls: the same calls, allowed ------------------------------------------------------------------------------
@@ -59,6 +63,7 @@ access() { box sh -c "printf '[Access]\nUsers=$1\n' >/etc/nsvpn/tunnels/home/set
   ok "control: it ran" wait_for 5 box test -e $MARK
   is "control: as the caller" alice "$(box stat -c %U $MARK)"
   box rm $MARK
+  like "control: Answer is let through, to a tunnel that asks nothing" 'Error.*asks nothing|Error.*no question' "$(box_session alice buscall $(call Answer) 2>&1)"
   ok "control: Reload by root" box buscall $(call Reload)
 }
 rule AUTH_ADMIN
@@ -86,14 +91,14 @@ matrix() { # STATE
 matrix "up"
 ok "root takes it down, asked by nobody" box nsvpn down home
 matrix "down"
-box systemctl restart polkit
+ok "polkit forgets its questions" box_polkit
 is "nothing of it comes late" "" "$(box sh -c "ls $MARK; ip netns; pgrep -x nsvpn-engine" 2>/dev/null)"
 no_rule
 
 # Not in Users=: even somebody whom polkit would let, and even with an agent that would help.
 access alice
 ok "up, for alice alone" box nsvpn up home --timeout 20
-for m in Up Down Plan Processes Exec; do
+for m in Up Down Answer Plan Processes Exec; do
   # shellcheck disable=SC2046
   refused "another user's tunnel: $m" 'for the users alice only' box_as carol buscall --agent lie $(call $m)
 done
@@ -105,6 +110,26 @@ for m in $METHODS; do
   refused "polkit says no: $m" 'do not allow|for the users alice only' box_as carol buscall --agent lie $(call $m)
 done
 no_rule
+
+# ---- a polkit that cannot be started --------------------------------------------------------------------------------
+
+ok "Users= is open again" box sh -c 'rm /etc/nsvpn/tunnels/home/settings.conf; buscall Reload'
+box systemctl mask --quiet --runtime --now polkit 2>/dev/null
+for m in $METHODS; do
+  # shellcheck disable=SC2046
+  refused "polkit is masked: $m" 'polkit does not start, so only root may; use sudo' box_as carol buscall $(call $m)
+done
+ok "polkit is masked: root may all the same" box nsvpn plan home
+box systemctl unmask --quiet --runtime polkit
+box sh -c 'mkdir -p /run/systemd/system/polkit.service.d
+  printf "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=1\n" >/run/systemd/system/polkit.service.d/zz-often.conf
+  systemctl daemon-reload; systemctl restart polkit; systemctl restart polkit' >/dev/null 2>&1
+is "control: its start was attempted too often" failed "$(box systemctl is-active polkit)"
+STATUS=6 refused "polkit was started too often" 'polkit does not answer, so only root may; use sudo' box_session alice nsvpn plan home
+refused "polkit was started too often, and may ask" 'polkit does not start, so only root may; use sudo' box_as carol buscall Up home
+ok "polkit was started too often: root may all the same" box nsvpn plan home
+box sh -c 'rm /run/systemd/system/polkit.service.d/zz-often.conf; systemctl daemon-reload'
+ok "polkit is back" box_polkit
 like "after all that alice still works" alice "$(box_session alice nsvpn exec -- id -un)"
 ok "down" box nsvpn down home
 box_down

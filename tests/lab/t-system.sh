@@ -68,12 +68,14 @@ ok "root: down" box nsvpn down home
 box rm /etc/nsvpn/tunnels/home/settings.conf
 
 # ---- a polkit that says no, or nothing ----
-box sh -c 'mkdir -p /etc/polkit-1/rules.d; echo "polkit.addRule(function(a, s) { if (a.id.indexOf(\"org.nsvpn1.\") == 0) return polkit.Result.NO; });" >/etc/polkit-1/rules.d/00-no.rules; systemctl restart polkit'
+box sh -c 'mkdir -p /etc/polkit-1/rules.d; echo "polkit.addRule(function(a, s) { if (a.id.indexOf(\"org.nsvpn1.\") == 0) return polkit.Result.NO; });" >/etc/polkit-1/rules.d/00-no.rules'
+box_polkit
 for m in 'Up sa{sv} home 0' 'Down sa{sv} home 0' 'Plan s home' 'ListTunnels' 'Processes s home' 'Reload'; do
   refused "polkit says no: ${m%% *}" 1 'do not allow' box_as carol $(call $m)
 done
 refused "polkit says no: properties" 1 'do not allow' box_as carol $get_all
-box sh -c 'rm /etc/polkit-1/rules.d/00-no.rules; systemctl restart polkit'
+box rm /etc/polkit-1/rules.d/00-no.rules
+box_polkit
 # A caller that goes while polkit thinks: it is stopped meanwhile.
 before=$(footprint)
 box sh -c 'kill -STOP $(pgrep -x polkitd)'

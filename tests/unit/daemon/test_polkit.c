@@ -20,6 +20,7 @@ static sd_bus_message *held; /* the last question to polkit that was not answere
 static unsigned asked, cancelled, introduced, activity;
 static char subject[64], action[64], tunnel[32];
 static uint32_t flags;
+static const char *error_name; /* SAYS_ERROR */
 static bool is_stranger; /* the bus knows nobody */
 
 static int on_credentials(sd_bus_message *m, void *userdata _unused_, sd_bus_error *error)
@@ -76,7 +77,8 @@ static int on_check(sd_bus_message *m, void *userdata _unused_, sd_bus_error *er
 	case SAYS_DISMISSED:
 		return sd_bus_reply_method_return(m, "(bba{ss})", 0, 0, 1, "polkit.dismissed", "true");
 	case SAYS_ERROR:
-		return sd_bus_error_set(error, "org.freedesktop.PolicyKit1.Error.Failed", "out of order");
+		return sd_bus_error_set(error, error_name ? error_name : "org.freedesktop.PolicyKit1.Error.Failed",
+					"out of order");
 	case SAYS_GARBAGE:
 		return sd_bus_reply_method_return(m, "sb", "yes", 1);
 	case SAYS_NOTHING:
@@ -288,6 +290,32 @@ Test(polkit, everything_but_a_yes_is_a_no)
 		c = call_up(":1.7", refusals[i].interactive);
 		cr_expect_str_eq(c.error, refusals[i].error, "row %zu: %s", i, c.error);
 		cr_expect_not_null(strstr(c.text, refusals[i].text), "row %zu: %s", i, c.text);
+		expect_nothing_done();
+	}
+}
+
+Test(polkit, what_the_bus_says_in_its_place_is_told_apart)
+{
+	static const struct {
+		const char *name, *text;
+	} rows[] = {
+		{ SD_BUS_ERROR_SERVICE_UNKNOWN, "polkit is not there" },
+		{ SD_BUS_ERROR_NAME_HAS_NO_OWNER, "polkit is not there" },
+		{ "org.freedesktop.DBus.Error.TimedOut", "polkit does not start" }, /* the bus daemon: it waited for it */
+		{ "org.freedesktop.DBus.Error.Spawn.ChildExited", "polkit does not start" },
+		{ "org.freedesktop.systemd1.UnitMasked", "polkit does not start" },
+		{ "org.example.Other", "polkit: org.example.Other" },
+	};
+
+	says = SAYS_ERROR;
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(rows); i++) {
+		struct call c;
+
+		error_name = rows[i / 2].name;
+		c = call_up(":1.7", i % 2);
+		cr_expect_str_eq(c.error, BUS_ERROR_DENIED, "row %zu: %s", i, c.error);
+		cr_expect_not_null(strstr(c.text, rows[i / 2].text), "row %zu: %s", i, c.text);
+		cr_expect_not_null(strstr(c.text, "use sudo"), "row %zu: %s", i, c.text);
 		expect_nothing_done();
 	}
 }
