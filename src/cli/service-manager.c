@@ -229,25 +229,63 @@ static int find_address(sd_bus_message *m, char **ret)
 	return r;
 }
 
+/* If this socket unit listens in a network, it is the one of the facts. */
+static int look_at_socket(sd_bus *bus, const char *socket, struct unit_facts *f, sd_bus_error *e)
+{
+	_cleanup_(freep) char *path = unit_path(socket);
+	sd_bus_message *reply = NULL;
+	int r = path ? sd_bus_get_property(bus, NAME, path, IFACE_SOCKET, "Listen", e, &reply, "a(ss)") : -ENOMEM;
+
+	if (r >= 0)
+		r = find_address(reply, &f->address);
+	if (r >= 0 && f->address) {
+		f->socket = strdup(socket);
+		r = f->socket ? 0 : -ENOMEM;
+	}
+	sd_bus_message_unref(reply);
+	return r;
+}
+
+/* x.socket of x@...service: it is there, makes an instance for each connection (Accept=yes), and is on, now or at boot. */
+static int is_accepting(sd_bus *bus, const char *socket, bool *ret, sd_bus_error *e)
+{
+	_cleanup_(freep) char *path = unit_path(socket), *active = NULL, *file = NULL;
+	int accept = 0, r;
+
+	if (!path)
+		return -ENOMEM;
+	r = sd_bus_get_property_trivial(bus, NAME, path, IFACE_SOCKET, "Accept", e, 'b', &accept);
+	if (r >= 0)
+		r = sd_bus_get_property_string(bus, NAME, path, IFACE_UNIT, "ActiveState", e, &active);
+	if (r >= 0)
+		r = sd_bus_get_property_string(bus, NAME, path, IFACE_UNIT, "UnitFileState", e, &file);
+	if (r >= 0)
+		*ret = accept && (str_has_prefix(file, "enabled") || !(str_eq(active, "inactive") || str_eq(active, "failed")));
+	return r;
+}
+
+/* A socket that makes instances triggers none of them before there is a connection; by its name it is found all the same. */
+static int look_at_accepting(sd_bus *bus, struct unit_facts *f, sd_bus_error *e)
+{
+	const char *at = f->id ? strchr(f->id, '@') : NULL;
+	_cleanup_(freep) char *socket = NULL;
+	bool found = false;
+	int r;
+
+	if (!at)
+		return 0;
+	socket = str_format("%.*s.socket", (int)(at - f->id), f->id);
+	r = socket ? is_accepting(bus, socket, &found, e) : -ENOMEM;
+	return r >= 0 && found ? look_at_socket(bus, socket, f, e) : r;
+}
+
 static int look_at_sockets(sd_bus *bus, struct unit_facts *f, sd_bus_error *e)
 {
-	int r = 0;
+	int r = look_at_accepting(bus, f, e);
 
-	for (char **t = f->triggered_by; r >= 0 && t && *t && !f->socket; t++) {
-		_cleanup_(freep) char *path = unit_path(*t);
-		sd_bus_message *reply = NULL;
-
-		if (!str_has_suffix(*t, ".socket"))
-			continue;
-		r = path ? sd_bus_get_property(bus, NAME, path, IFACE_SOCKET, "Listen", e, &reply, "a(ss)") : -ENOMEM;
-		if (r >= 0)
-			r = find_address(reply, &f->address);
-		if (r >= 0 && f->address) {
-			f->socket = strdup(*t);
-			r = f->socket ? 0 : -ENOMEM;
-		}
-		sd_bus_message_unref(reply);
-	}
+	for (char **t = f->triggered_by; r >= 0 && t && *t && !f->socket; t++)
+		if (str_has_suffix(*t, ".socket"))
+			r = look_at_socket(bus, *t, f, e);
 	return r < 0 ? r : 0;
 }
 

@@ -2,6 +2,7 @@
 #include "cli/unit-list.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,14 @@ struct listing {
 	size_t n;
 };
 
+/* NULL: it does not run, or only root can see it. */
+static const char *where_is(uint32_t pid, const char *tunnel)
+{
+	int r = pid ? unit_is_inside(pid, tunnel) : -ESRCH;
+
+	return r < 0 ? NULL : r > 0 ? "tunnel" : "outside";
+}
+
 static void list_one(struct listing *l, const char *unit, const char *path, const struct dropin *d)
 {
 	struct unit_facts f = { 0 };
@@ -29,13 +38,13 @@ static void list_one(struct listing *l, const char *unit, const char *path, cons
 		state = "template";
 	else if (l->bus && service_manager_facts(l->bus, unit, &f, &error) == 0) {
 		state = str_eq(f.load_state, "not-found") ? "not-found" : f.active_state ? f.active_state : "unknown";
-		if (f.main_pid)
-			where = unit_is_inside(f.main_pid, d->tunnel) ? "tunnel" : "outside";
+		where = where_is(f.main_pid, d->tunnel);
 	}
 	free(error);
 	if (!l->cli->json)
-		printf("%-10s  %-32s  %-5s  %s%s\n", d->tunnel, unit, dropin_form_to_string(d->form), state,
-		       where && str_eq(where, "outside") ? ", still outside: restart it" : "");
+		printf("%-10s  %-32s  %-5s  %s%s%s%s\n", d->tunnel, unit, dropin_form_to_string(d->form), state,
+		       where && str_eq(where, "outside") ? ", still outside: restart it" : "",
+		       f.socket ? ", listens outside: disable " : "", f.socket ? f.socket : "");
 	json_begin_object(&l->json);
 	json_pair(&l->json, "unit", unit);
 	json_pair(&l->json, "tunnel", d->tunnel);
@@ -43,6 +52,7 @@ static void list_one(struct listing *l, const char *unit, const char *path, cons
 	json_pair(&l->json, "file", path);
 	json_pair(&l->json, "state", state);
 	json_pair(&l->json, "where", where);
+	json_pair(&l->json, "socket", f.socket);
 	json_end_object(&l->json);
 	unit_facts_done(&f);
 	l->n++;

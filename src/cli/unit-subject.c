@@ -1,6 +1,7 @@
 /* A service on its way through `nsvpn unit`; contract in unit-subject.h. */
 #include "cli/unit-subject.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,12 +155,18 @@ int unit_subject_find(struct unit_subject *s, const char *given)
 	return r == EXIT_CODE_OK ? follow_alias(s) : r;
 }
 
-bool unit_is_inside(uint32_t pid, const char *tunnel)
+int unit_is_inside(uint32_t pid, const char *tunnel)
 {
 	_cleanup_(freep) char *path = str_format("/proc/%u/ns/net", pid), *netns = place_netns(tunnel);
 	struct stat a, b;
 
-	return pid && path && netns && stat(path, &a) == 0 && stat(netns, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	if (!path || !netns)
+		return -ENOMEM;
+	if (pid == 0 || stat(path, &a) < 0)
+		return pid ? -errno : -ESRCH;
+	if (stat(netns, &b) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 char **unit_subject_running(const struct unit_subject *s)
@@ -215,7 +222,7 @@ int unit_subject_after_change(const struct unit_subject *s, const char *tunnel, 
 		bool inside = false;
 
 		if (service_manager_facts(s->bus, *n, &f, &error) == 0)
-			inside = tunnel && unit_is_inside(f.main_pid, tunnel);
+			inside = tunnel && unit_is_inside(f.main_pid, tunnel) > 0;
 		unit_facts_done(&f);
 		free(error);
 		if (!inside && !quiet)

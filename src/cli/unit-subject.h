@@ -39,7 +39,7 @@ int unit_subject_reload(const struct unit_subject *s);
 /* Restarts what ran before the change (now), or says what has to be restarted. tunnel NULL: it leaves. */
 int unit_subject_after_change(const struct unit_subject *s, const char *tunnel, bool now, bool quiet);
 
-/* In the tunnel's network namespace? Also false when that cannot be seen. */
-bool unit_is_inside(uint32_t pid, const char *tunnel);
+/* In the tunnel's network namespace: 1, or 0; -errno when that cannot be seen (of somebody else's process, say). */
+int unit_is_inside(uint32_t pid, const char *tunnel);
 /* An exit code for -errno and sentence (taken) of service-manager.h. */
 int unit_fail(int r, char *error, const char *fallback);
