@@ -1,9 +1,11 @@
 #!/bin/bash
-# Services in a tunnel, with real systemd: a unit that sends from its first instruction to its last over boot, crashes,
-# restarts, reexec, isolate and shutdown leaks nothing, for both forms of the drop-in (9, 58), while SSH sessions from outside
-# live on; what `nsvpn unit` refuses and what it leaves behind. The same unit without drop-in is seen: the positive control.
+# Services in a tunnel, with real systemd: what `nsvpn unit` refuses and what it leaves behind; the guard, which keeps a unit
+# from starting where it would not be in its locked tunnel (9, 58): the tunnel's unit stopped or failed, no lock, a machine on
+# which systemd may not make namespaces. The same unit without drop-in is seen: the positive control. t-units-life.sh is how
+# services live on.
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
 . "$(dirname "$(readlink -f "$0")")/box.sh"
+. "$(dirname "$(readlink -f "$0")")/units.sh"
 box_need "${NSVPN_BOX_SUITE:-bookworm}"
 lab_enter "$@"
 lab_up || { diag "the lab could not be built"; exit 1; }
@@ -13,19 +15,8 @@ ok "boots" box_up
 diag "$(box systemctl --version | head -n 1)"
 ok "root imports" box_import b home
 DROPIN=/etc/systemd/system/sender.service.d/50-nsvpn.conf
-PROBE=/usr/local/bin/probe
-put_probe() { install -m 755 "$LABBIN"/probe $BOX$PROBE; }
 put_probe
 
-unit_file() { # NAME TEXT
-  mkdir -p "$(dirname "$BOX/etc/systemd/system/$1")"
-  printf '%b\n' "$2" >"$BOX/etc/systemd/system/$1"
-}
-active() { [ "$(box systemctl is-active "$1")" = active ]; }
-inactive() { case $(box systemctl is-active "$1") in inactive | failed) ;; *) return 1 ;; esac; }
-main_pid() { box systemctl show -P MainPID "$1"; }
-connected() { [ "$(box nsvpn status home --json | jq -r '.tunnels[0].state')" = connected ]; }
-is_down() { [ "$(box nsvpn status home --json | jq -r '.tunnels[0].state')" = down ]; }
 refuses() { # WHAT CODE REGEX COMMAND...: fails with CODE, says so, and no drop-in of ours is anywhere
   local what=$1 code=$2 regex=$3 out rc
   shift 3
@@ -36,19 +27,7 @@ refuses() { # WHAT CODE REGEX COMMAND...: fails with CODE, says so, and no drop-
   is "$what: nothing is left" "" "$(find "$BOX/etc/systemd/system" -name '50-nsvpn.conf')"
 }
 
-# Sends in ExecStartPre, ExecStart, ExecStop and ExecStopPost, every kind of packet, with a token.
-send="$PROBE --token NSVPNPROBE-unit --target4 192.0.2.80 --target6 2001:db8:80::80 --server 198.51.100.10:1195 --dns4 203.0.113.53"
-send="$send --kinds udp4,udp6,tcp4,tcp6,conn-udp4,icmp4,v4mapped,bindtodevice,bindsrc,pktinfo,server-udp,server-dev,mcast,dns"
-unit_file sender.service "[Unit]\nDescription=sends\n[Service]\nStandardOutput=null
-ExecStartPre=$send --rate 100 --duration 0.2\nExecStart=$send --rate 200\nExecStop=$send --rate 100 --duration 0.2\n[Install]\nWantedBy=multi-user.target"
-stop_post() { # on|off: only the form by path takes it
-  [ "$1" = off ] || unit_file sender.service.d/10-last.conf "[Service]\nExecStopPost=$send --rate 100 --duration 0.2"
-  [ "$1" = on ] || rm -rf $BOX/etc/systemd/system/sender.service.d/10-last.conf
-  box systemctl daemon-reload
-}
-# Nothing but what is always there, and SSH.
-unit_file quiet.target "[Unit]\nRequires=basic.target ssh.service\nAfter=basic.target ssh.service\nAllowIsolate=yes
-Wants=dbus.service systemd-logind.service"
+sender_file
 box systemctl daemon-reload
 
 # ---- what is refused -----------------------------------------------------------------------------------------------------
@@ -71,6 +50,12 @@ refuses "a user's unit" 1 'unit of users.*nsvpn exec -t home' box nsvpn unit add
 refuses "a socket" 1 'listens outside' box nsvpn unit add web.socket
 refuses "a timer" 1 'add that service' box nsvpn unit add apt-daily.timer
 refuses "a service with a network socket from outside" 1 'web.socket has opened outside.*8080' box nsvpn unit add web
+unit_file each.socket "[Socket]\nListenStream=7000\nAccept=yes"
+unit_file each@.service "[Service]\nStandardInput=socket\nExecStart=/bin/cat"
+box systemctl daemon-reload
+box systemctl start each.socket
+refuses "a template that gets connections from outside" 1 'each.socket has opened outside.*7000' box nsvpn unit add each@
+box systemctl stop each.socket
 refuses "a service that is cut off" 1 'PrivateNetwork=yes' box nsvpn unit add private
 refuses "a service of early boot" 1 'DefaultDependencies=no' box nsvpn unit add early
 refuses "what a tunnel needs" 1 'tunnels need it|DefaultDependencies=no' box nsvpn unit add dbus
@@ -125,6 +110,31 @@ is "its instances are inside" "$(box sh -c 'stat -Lc %i /run/netns/home')" "$(bo
 ok "a template leaves" box nsvpn unit remove many@ --now
 is "and its instances" "$(box readlink /proc/1/ns/net)" "$(box readlink "/proc/$(main_pid many@one)/ns/net")"
 box systemctl stop many@one
+# What starts a service does not matter, as long as it hands over nothing of the network outside.
+unit_file file.socket "[Socket]\nListenStream=/run/file.sock"
+unit_file file.service "[Service]\nExecStart=/bin/sleep infinity"
+unit_file job.timer "[Timer]\nOnActiveSec=100ms\nAccuracySec=100ms"
+unit_file job.service "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c 'stat -Lc %%i /proc/self/ns/net >/run/job'"
+box systemctl daemon-reload
+box systemctl start file.socket
+ok "a service with a socket that is a file" box nsvpn unit add file
+box sh -c 'timeout 5 curl -s --unix-socket /run/file.sock -m 1 http://x/; true'
+ok "is started by it, inside" wait_for 30 unit_is_inside file
+ok "a service of a timer" box nsvpn unit add job
+box systemctl start job.timer
+ok "is started by it" wait_for 30 active job
+is "inside" "$(box stat -Lc %i /run/netns/home)" "$(box cat /run/job)"
+ok "an instance of a template alone" box nsvpn unit add many@two
+box systemctl start many@two many@one
+ok "is inside" unit_is_inside many@two
+ok "the others are not" sh -c "! nsenter -t $BOX_PID -a nsvpn unit list | grep -q many@one"
+box systemctl stop file.socket file job many@one many@two
+box systemctl stop web.socket
+ok "a service whose socket is off" box nsvpn unit add web
+box systemctl start web.socket
+like "and on later: the list says so" '^home +web.service .*listens outside: disable web.socket' "$(box nsvpn unit list)"
+box systemctl stop web.socket
+for u in file job many@two web; do box nsvpn unit remove $u >/dev/null; done
 box systemctl stop nsvpn@home
 ok "the tunnel's unit is stopped: nothing is left" wait_for 10 sh -c "! nsenter -t $BOX_PID -a sh -c 'ip -o link; nft list tables; ls /run/netns' | grep -E 'nv-|nsvpn|home'"
 
@@ -159,8 +169,10 @@ box nsvpn down home >/dev/null
 box nsvpn unit remove sender >/dev/null
 box nsvpn unit add sender >/dev/null
 box sh -c 'mkdir -p /run/systemd/system/nsvpn@home.service.d; printf "[Service]\nExecStart=\nExecStart=/bin/false\n" >/run/systemd/system/nsvpn@home.service.d/x.conf; systemctl daemon-reload'
-box systemctl start sender 2>/dev/null
-ok "the anchor fails: it is not started" inactive sender
+not_started "the tunnel's unit fails, path"
+box nsvpn unit add sender --joins-namespace-of >/dev/null
+not_started "the tunnel's unit fails, joins"
+box nsvpn unit add sender >/dev/null
 box sh -c 'rm -r /run/systemd/system/nsvpn@home.service.d; systemctl daemon-reload; systemctl reset-failed'
 box systemctl start nsvpn@home
 box sh -c 'kill -STOP $(systemctl show -P MainPID nsvpnd); nsenter --net=/run/netns/home nft delete table inet nsvpn'
@@ -178,91 +190,15 @@ ok "a tunnel's unit is stopped without a helper: it goes down" wait_for 20 is_do
 is "with success" inactive "$(box systemctl is-active nsvpn-netns@home)"
 ok "the judge saw nothing of all that" judge_stop guard
 
-# ---- a life, once per form and uplink ----------------------------------------------------------------------------------------
-inside() { # is the sender in the tunnel?
-  local p
-  p=$(main_pid sender)
-  [ "${p:-0}" != 0 ] && [ "$(box stat -Lc %i "/proc/$p/ns/net")" = "$(box stat -Lc %i /run/netns/home)" ]
-}
-sending() { active sender && inside && connected; }
-# Sessions of a real sshd: from the internet over IPv6, from the neighbour over IPv4. Each prints the time, five times a second.
-SSH_FLOWS="tcp:[2001:db8:77::2]:22 tcp:192.168.77.2:22"
-session() { # NAMESPACE ADDRESS NAME
-  spawn "$1" chroot $BOX ssh -q -i /root/.ssh/id -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null carol@"$2" \
-    'while sleep 0.2; do date +%s; done' >"$WORK/ssh-$3" 2>"$WORK/ssh-$3.err" </dev/null
-}
-sessions_start() {
-  box_ssh carol true || return 1
-  session inet 2001:db8:77::2 6
-  SSH6=$!
-  session lan 192.168.77.2 4
-  SSH4=$!
-  wait_for 10 test -s $WORK/ssh-6 && wait_for 10 test -s $WORK/ssh-4
-}
-lived_on() { # NAME PID: it is still there, and never paused for 5 seconds
-  diag "ssh-$1: $(wc -l <"$WORK/ssh-$1") ticks, the last $(($(date +%s) - $(tail -n 1 "$WORK/ssh-$1"))) s ago"
-  kill -0 "$2" || { cat "$WORK/ssh-$1.err"; return 1; }
-  awk 'NR > 1 && $1 - last > 5 { print "silent for", $1 - last; bad = 1 } { last = $1 } END { exit bad || NR < 20 }' "$WORK/ssh-$1"
-}
-life() { # FORM UPLINK
-  local f=$1 n=$1/$2 i p
-  box sh -c "printf '[Tunnel]\nUplink=$2\n' >/etc/nsvpn/tunnels/home/settings.conf; chmod 600 /etc/nsvpn/tunnels/home/settings.conf; systemctl reload nsvpnd 2>/dev/null"
-  # shellcheck disable=SC2086
-  judge_start "$f" "${VPN_FLOW4}1195" "$ISP_DNS" $SSH_FLOWS
-  stop_post off
-  ok "$n: added" box nsvpn unit add sender $([ "$f" = joins ] && echo --joins-namespace-of)
-  stop_post $([ "$f" = path ] && echo on || echo off)
-  box systemctl enable --quiet sender
-  ok "$n: cold boot" box_reboot
-  ok "$n: it sends inside" wait_for 30 sending
-  ok "$n: SSH from outside" sessions_start
-  p=$(main_pid sender)
-  for ((i = 0; i < 8; i++)); do
-    box sh -c 'pkill -KILL -x nsvpn-engine'
-    sleep 0.3
-  done
-  ok "$n: engine killed again and again: the same process goes on inside" wait_for 60 sending
-  is "$n: the same process" "$p" "$(main_pid sender)"
-  box systemctl daemon-reload
-  box systemctl daemon-reexec
-  box systemctl restart nsvpnd
-  box sh -c 'kill -KILL $(systemctl show -P MainPID nsvpnd)'
-  ok "$n: daemon-reload, daemon-reexec, the helper restarted and killed" wait_for 30 sending
-  is "$n: still the same process" "$p" "$(main_pid sender)"
-  box systemctl restart dbus 2>/dev/null
-  ok "$n: the bus restarted" wait_for 30 sending
-  is "$n: still it" "$p" "$(main_pid sender)"
-  ok "$n: systemctl restart nsvpn@home" box systemctl restart nsvpn@home
-  ok "$n: it is started again" wait_for 30 sending
-  ok "$n: systemctl restart nsvpn-netns@home" box systemctl restart nsvpn-netns@home
-  ok "$n: it is started again, too" wait_for 30 sending
-  box sh -c 'kill -KILL $(systemctl show -P MainPID nsvpn@home)'
-  ok "$n: the process of nsvpn@home killed: it is stopped, or in a tunnel" wait_for 30 sh -c "nsenter -t $BOX_PID -a systemctl is-active nsvpn@home"
-  box systemctl start sender
-  ok "$n: and can be started" wait_for 30 sending
-  ok "$n: nsvpn down" box nsvpn down home
-  ok "$n: stops it" wait_for 15 inactive sender
-  ok "$n: and the units of the tunnel" wait_for 15 inactive nsvpn-netns@home
-  box systemctl start sender
-  ok "$n: its start brings the tunnel up" wait_for 30 sending
-  box systemctl isolate quiet.target 2>/dev/null
-  ok "$n: isolate: stopped" wait_for 30 inactive sender
-  ok "$n: isolate: and back" box systemctl isolate multi-user.target
-  ok "$n: it sends again" wait_for 30 sending
-  ok "$n: the SSH session over IPv6 lived through all of it" lived_on 6 $SSH6
-  ok "$n: and that over IPv4" lived_on 4 $SSH4
-  kill $SSH6 $SSH4 2>/dev/null
-  ok "$n: the judge saw nothing but the engine's packets" judge_stop "$f"
-}
-life path veth
-life joins socket
+box systemctl start nsvpn@home
+ok "the tunnel is up" wait_for 60 connected
 is "the tunnel's own address from inside" 198.51.100.10 "$(box nsenter --net=/run/netns/home curl -4 -s -m 5 http://192.0.2.80/)"
 is "the machine's from outside" 203.0.113.1 "$(box curl -4 -s -m 5 http://192.0.2.80/)"
 
 # ---- Autostart=, Ready= ------------------------------------------------------------------------------------------------------
 box nsvpn unit remove sender --now >/dev/null
 box systemctl disable --now --quiet sender
-box sh -c "printf '[Tunnel]\nAutostart=yes\nReady=locked\n' >/etc/nsvpn/tunnels/home/settings.conf; chmod 600 /etc/nsvpn/tunnels/home/settings.conf"
+home_settings 'Autostart=yes\nReady=locked'
 server_stop b
 ok "Autostart=yes: boot" box_reboot
 ok "Autostart=yes: the tunnel's unit is active, Ready=locked: without a connection" active nsvpn@home
@@ -287,13 +223,18 @@ BOX_INIT=nonetns
 ok "a container that may not make network namespaces boots" box_up
 ok "root imports there" box_import b home
 put_probe
-unit_file sender.service "[Service]\nStandardOutput=null\nExecStart=$send --rate 100"
+unit_file sender.service "[Service]\nStandardOutput=null\nExecStart=$SEND --rate 100"
 unit_file nsvpn-netns@.service "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true"
 unit_file nsvpn@.service "[Service]\nExecStart=/bin/sleep infinity"
 box systemctl daemon-reload
 box sh -c 'mkdir -p /run/nsvpn/home; cp /etc/resolv.conf /etc/nsswitch.conf /run/nsvpn/home'
-ok "joins: added" box nsvpn unit add sender --joins-namespace-of
 judge_start eperm "${VPN_FLOW4}1195" "$ISP_DNS" # the server has not noticed yet
+box ip netns add home # not as a child of PID 1, so it may
+ok "path: added" box nsvpn unit add sender
+is "path: the guard keeps it from starting" failed "$(box systemctl start sender 2>/dev/null; box systemctl is-active sender)"
+like "systemd would have gone on without" 'proceeding without|ignoring' "$(box_log -u sender)"
+box ip netns del home
+ok "joins: added" box nsvpn unit add sender --joins-namespace-of
 is "joins: systemd would start it outside, the guard does not" failed "$(box systemctl start sender 2>/dev/null; box systemctl is-active sender)"
 like "systemd said that it goes on without" 'proceeding without|ignoring' "$(box_log -u sender)"
 ok "nothing was sent" judge_stop eperm
