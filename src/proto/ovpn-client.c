@@ -286,12 +286,16 @@ static void client_stop(struct proto *p, usec_t now _unused_)
 	struct ovpn_client *c = client_of(p);
 
 	if (c->phase == PHASE_UP || c->phase == PHASE_CONFIGURE) {
-		/* While keys are renewed nobody reads control messages of the old one: then the data channel says it. */
+		/*
+		 * While keys are renewed nobody reads control messages of the old one, and that the server has begun to
+		 * renew them may not have come here: where the profile or the server asks for it, the data channel says
+		 * it once more.
+		 */
 		bool sent = c->cc_exit && c->session->primary->state >= OVPN_KEY_ACTIVE &&
 			    ovpn_session_send(c->session, "EXIT") == 0;
 
-		if (!sent && c->transport == TRANSPORT_UDP)
-			c->exits_left = MAX(c->exit_notify, c->cc_exit ? 1u : 0u);
+		if (c->transport == TRANSPORT_UDP)
+			c->exits_left = sent ? MIN(c->exit_notify, 1u) : MAX(c->exit_notify, c->cc_exit ? 1u : 0u);
 	}
 	if (c->phase != PHASE_FAILED && c->phase != PHASE_NEW)
 		c->phase = PHASE_STOPPING;

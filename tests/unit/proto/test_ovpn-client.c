@@ -886,12 +886,22 @@ Test(ovpn_client, says_goodbye_as_often_as_told)
 
 Test(ovpn_client, says_goodbye_on_the_control_channel_when_agreed)
 {
-	w.o->explicit_exit_notify = 3;
 	w.peer.cc_exit = true;
 	world_up(&w, 1);
 	w.sim.client->ops->stop(w.sim.client, w.sim.now);
 	(void)sim_run(&w.sim, 10 * USEC_PER_SEC, NULL);
 	cr_assert_eq(peer_stats(w.sim.peer)->n_exits, 0);
+	cr_assert_eq(peer_stats(w.sim.peer)->n_exit_messages, 1);
+}
+
+Test(ovpn_client, says_goodbye_on_both_channels_where_it_is_asked_for)
+{
+	w.o->explicit_exit_notify = 3;
+	w.peer.cc_exit = true;
+	world_up(&w, 1);
+	w.sim.client->ops->stop(w.sim.client, w.sim.now);
+	(void)sim_run(&w.sim, 10 * USEC_PER_SEC, NULL);
+	cr_assert_eq(peer_stats(w.sim.peer)->n_exits, 1);
 	cr_assert_eq(peer_stats(w.sim.peer)->n_exit_messages, 1);
 }
 
