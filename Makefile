@@ -177,30 +177,34 @@ demo-tools: $(B)/lab/echod $(B)/lab/judge
 
 # ---- fuzzing ----------------------------------------------------------------------------------------------------
 
+# Twice: to find mistakes, and with COVERAGE=1 to see which lines the seeds reach (tests/fuzz/coverage).
+F          := $(B)/$(if $(COVERAGE),fuzz-coverage,fuzz)
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_BINS  := $(patsubst %,$(B)/fuzz/fuzz_%,$(FUZZ_NAMES))
+FUZZ_BINS  := $(patsubst %,$(F)/fuzz_%,$(FUZZ_NAMES))
 FUZZ_TIME  ?= 60
 FUZZ_SRCS  := $(foreach f,base crypto profile ipc proto,$(call srcs,$(f))) $(patsubst %,src/engine/%.c,gso mss checksum) \
               $(patsubst %,src/cli/%.c,desktop-entry desktop-exec) $(patsubst %,src/launch/%.c,request order) $(patsubst %,src/net/%.c,ruleset packet-walk)
-FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -DNSVPN_SANITIZE -DNSVPN_FUZZ
-FUZZ_OBJS  := $(patsubst src/%.c,$(B)/fuzz/%.o,$(FUZZ_SRCS))
+FUZZ_SAN   := $(if $(COVERAGE),-fprofile-instr-generate -fcoverage-mapping,-fsanitize=fuzzer-no-link,address,undefined \
+              -fno-sanitize-recover=undefined -DNSVPN_SANITIZE)
+FUZZ_FLAGS := $(if $(COVERAGE),-O0,-O1) -g -std=gnu17 $(FUZZ_SAN) -DNSVPN_FUZZ
+FUZZ_OBJS  := $(patsubst src/%.c,$(F)/%.o,$(FUZZ_SRCS))
 
-$(B)/fuzz/%.o: src/%.c
+$(F)/%.o: src/%.c
 	$(call say,FCC,$<)
 	@mkdir -p $(dir $@)
-	$(Q)clang $(ALL_CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -DNSVPN_SANITIZE -DNSVPN_FUZZ -MMD -MP -c -o $@ $<
-$(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_OBJS)
+	$(Q)clang $(ALL_CPPFLAGS) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+$(F)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_OBJS)
 	$(call say,FUZZ,$@)
-	$(Q)clang $(ALL_CPPFLAGS) -Itests -std=gnu17 $(FUZZ_FLAGS) -o $@ $< $(FUZZ_OBJS) $(FUZZ_EXTRA) $(LIBS_crypto) $(LIBS_lzo)
+	$(Q)clang $(ALL_CPPFLAGS) -Itests $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJS) $(FUZZ_EXTRA) $(LIBS_crypto) $(LIBS_lzo)
 -include $(FUZZ_OBJS:.o=.d)
 
 # Pieces of the helper for two targets only, which play the rest of it.
-FUZZ_OBJS_bus      := $(patsubst %,$(B)/fuzz/daemon/%.o,manager-bus exec auth-pair)
-FUZZ_OBJS_handover := $(B)/fuzz/daemon/handover.o $(B)/fuzz/net/journal.o
-$(B)/fuzz/fuzz_bus: $(FUZZ_OBJS_bus)
-$(B)/fuzz/fuzz_bus: FUZZ_EXTRA := $(FUZZ_OBJS_bus) $(LIBS_systemd)
-$(B)/fuzz/fuzz_handover: $(FUZZ_OBJS_handover)
-$(B)/fuzz/fuzz_handover: FUZZ_EXTRA := $(FUZZ_OBJS_handover) $(LIBS_systemd)
+FUZZ_OBJS_bus      := $(patsubst %,$(F)/daemon/%.o,manager-bus exec auth-pair)
+FUZZ_OBJS_handover := $(F)/daemon/handover.o $(F)/net/journal.o
+$(F)/fuzz_bus: $(FUZZ_OBJS_bus)
+$(F)/fuzz_bus: FUZZ_EXTRA := $(FUZZ_OBJS_bus) $(LIBS_systemd)
+$(F)/fuzz_handover: $(FUZZ_OBJS_handover)
+$(F)/fuzz_handover: FUZZ_EXTRA := $(FUZZ_OBJS_handover) $(LIBS_systemd)
 -include $(FUZZ_OBJS_bus:.o=.d) $(FUZZ_OBJS_handover:.o=.d)
 
 fuzz-bins: $(FUZZ_BINS)
