@@ -37,44 +37,54 @@ box_make() {
   rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
 }
 
-# openvpn27_root ROOT: a small Debian 13 with the OpenVPN of its backports; made once, skips the test without a mirror.
-openvpn27_root() {
-  local root=$1 rc
+# openvpn_root VERSION: a small Debian with that OpenVPN, 2.5 (Debian 11) or 2.7 (Debian 13 and its backports), in
+# $NSVPN_BOX_CACHE/openvpn-VERSION; made once, skips the test without a mirror.
+openvpn_root() {
+  local version=$1 root=$NSVPN_BOX_CACHE/openvpn-$1 suite from= rc
+  case $version in
+    2.5) suite=bullseye ;;
+    2.7) suite=trixie from=trixie-backports ;;
+  esac
   (
     flock 9
     [ -e "$root.ok" ] && exit 0
     [ -e "$root.none" ] && exit 77
     rm -rf --one-file-system "$root"
     # shellcheck disable=SC2046
-    debootstrap --variant=minbase trixie "$root" $(box_mirror) >"$root.log" 2>&1 || exit 77
-    echo "deb $(box_mirror) trixie-backports main" >>"$root/etc/apt/sources.list"
+    debootstrap --variant=minbase $suite "$root" $(box_mirror) >"$root.log" 2>&1 || exit 77
+    [ -z "$from" ] || echo "deb $(box_mirror) $from main" >>"$root/etc/apt/sources.list"
     cp /etc/resolv.conf /etc/hosts "$root/etc/"
-    chroot "$root" sh -c 'apt-get update -q && RUNLEVEL=1 apt-get install -y -q --no-install-recommends -t trixie-backports openvpn' \
+    chroot "$root" sh -c "apt-get update -q && RUNLEVEL=1 apt-get install -y -q --no-install-recommends ${from:+-t $from} openvpn" \
       >>"$root.log" 2>&1 || exit 77
-    chroot "$root" /usr/sbin/openvpn --version | grep -q 'OpenVPN 2\.[7-9]' || exit 78
+    chroot "$root" /usr/sbin/openvpn --version | grep -q "^OpenVPN ${version/./\\.}" || exit 78
     rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
   ) 9>"$root.lock"
   rc=$?
   case $rc in
     0) : >"$root.ok" ;;
-    77) : >"$root.none"; skip_all "no mirror with Debian 13 and its backports can be reached from here" ;;
-    *) skip_all "the backports of Debian 13 have no OpenVPN 2.7 any more" ;;
+    77) : >"$root.none"; skip_all "no mirror with Debian's $suite${from:+ and $from} can be reached from here" ;;
+    *) skip_all "Debian's ${from:-$suite} has no OpenVPN $version" ;;
   esac
 }
 
-# openvpn27_need: before lab_enter. openvpn27_enter: after it; $OPENVPN is then the command.
-openvpn27_need() {
-  [ "${NSVPN_LAB:-}" != inside ] || return 0
-  [ "$(id -u)" = 0 ] || skip_all "the lab needs root"
-  [ -z "${NSVPN_FRESH:-}" ] || skip_all "roots of other releases are not made inside a fresh root"
-  command -v debootstrap >/dev/null || skip_all "debootstrap is not installed"
-  box_cache
-  openvpn27_root "$NSVPN_BOX_CACHE/openvpn27"
+# openvpn_need VERSION: before lab_enter; sets OPENVPN, the server's command. openvpn_mounts: after it.
+openvpn_need() {
+  OPENVPN=openvpn OPENVPN_ROOT=
+  [ "$1" != 2.6 ] || return 0
+  if [ "${NSVPN_LAB:-}" != inside ]; then
+    [ "$(id -u)" = 0 ] || skip_all "the lab needs root"
+    [ -z "${NSVPN_FRESH:-}" ] || skip_all "roots of other releases are not made inside a fresh root"
+    command -v debootstrap >/dev/null || skip_all "debootstrap is not installed"
+    box_cache
+    openvpn_root "$1"
+  fi
+  OPENVPN_ROOT=$NSVPN_BOX_CACHE/openvpn-$1
+  OPENVPN="chroot $OPENVPN_ROOT /usr/sbin/openvpn"
 }
-openvpn27_enter() {
+openvpn_mounts() {
   local d
-  for d in run dev proc; do mount --rbind /$d "$NSVPN_BOX_CACHE/openvpn27/$d" || { diag "no /$d in the root"; exit 1; }; done
-  OPENVPN="chroot $NSVPN_BOX_CACHE/openvpn27 /usr/sbin/openvpn"
+  [ -n "$OPENVPN_ROOT" ] || return 0
+  for d in run dev proc; do mount --rbind /$d "$OPENVPN_ROOT/$d" || { diag "no /$d in the root"; return 1; }; done
 }
 
 # Where roots are kept; a script that runs alone is run again with a folder of its own, which is removed afterwards.

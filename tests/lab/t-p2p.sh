@@ -5,14 +5,11 @@
 #
 # NSVPN_INTEROP=2.7 (t-p2p-2.7.sh): the servers are those of OpenVPN 2.7.
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
-OPENVPN=openvpn
-if [ "${NSVPN_INTEROP:-}" = 2.7 ]; then
-  . "$(dirname "$(readlink -f "$0")")/box.sh"
-  openvpn27_need
-fi
+. "$(dirname "$(readlink -f "$0")")/box.sh"
+openvpn_need "${NSVPN_INTEROP:-2.6}"
 lab_enter "$@"
 lab_pki && lab_up || { diag "the lab could not be built"; exit 1; }
-[ "${NSVPN_INTEROP:-}" != 2.7 ] || openvpn27_enter
+openvpn_mounts || exit 1
 spawn inet "$LABBIN"/tcpkeep server 192.0.2.80:5001 >$WORK/keep-server.out 2>&1
 
 port=1400

@@ -5,10 +5,10 @@
 # the log.
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
 . "$(dirname "$(readlink -f "$0")")/box.sh"
-openvpn27_need
+openvpn_need 2.7
 lab_enter "$@"
 lab_pki && lab_up || { diag "the lab could not be built"; exit 1; }
-openvpn27_enter
+openvpn_mounts || exit 1
 cat >$WORK/server.conf <<END
 port 1300
 proto udp
