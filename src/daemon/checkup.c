@@ -59,6 +59,7 @@ void checkup(struct manager *m, struct findings *f)
 	tunnels(m, f);
 	if (place_is_rootless())
 		return; /* the machine's namespace is not where this helper is */
+	examine_exceptions(f);
 	examine_firewall(f);
 	engine_user(f);
 	examine_leftovers(f, is_alive, m);

@@ -205,57 +205,73 @@ static int find_way(struct look *k, int family, struct blocker_way *ret)
 	return 0;
 }
 
-static void look_for(struct look *k, int family, const char *tunnel, bool is_configured)
+/* What a tunnel loses by it. */
+enum stake { STAKE_NOTHING_YET, STAKE_EXCEPTIONS, STAKE_UPLINK, _STAKE_MAX };
+
+static const char *const lost[_STAKE_MAX] = {
+	[STAKE_NOTHING_YET] = "of tunnels with uplink veth",
+	[STAKE_EXCEPTIONS] = "of Publish= and Allow=",
+	[STAKE_UPLINK] = "of tunnels with uplink veth",
+};
+
+static void report(struct look *k, const struct blocker *b, enum stake stake, int family)
 {
-	const char *ip = family == AF_INET6 ? "IPv6" : "IPv4";
+	_cleanup_(freep) char *remedy =
+		str_format("%smake an exception: %s", stake == STAKE_EXCEPTIONS ? "" : "set Uplink=socket in settings.conf, or ", b->remedy);
+	bool sure = b->verdict == WALK_DROPS, all = stake == STAKE_UPLINK && family == AF_INET;
+
+	findings_add(k->f, !sure ? FINDING_NOTE : all ? FINDING_PROBLEM : FINDING_WARNING, "firewall", b->table,
+		     remedy ? remedy : b->remedy, "%s %s %s %s over %s", b->who, sure ? "drops" : "may drop",
+		     b->is_answer ? "the answers to the packets" : "the packets", lost[stake], family == AF_INET6 ? "IPv6" : "IPv4");
+	k->found = true;
+	(void)strv_add(&k->said, b->who); /* without memory it is said twice */
+}
+
+static void look_for(struct look *k, int family, const char *tunnel, enum stake stake)
+{
 	struct blocker_way way = { 0 };
 	struct blocker b;
 
 	(void)snprintf(way.veth, sizeof(way.veth), "nv-%s", tunnel); /* at most ten characters */
 	if (find_way(k, family, &way) < 0 || blocker_find(k->rs, legacy_forward_drops(family), &way, &b) < 0)
 		return;
-	if (b.verdict != WALK_PASSES && !strv_contains(k->said, b.who)) {
-		_cleanup_(freep) char *remedy = str_format("set Uplink=socket in settings.conf, or make an exception: %s", b.remedy);
-		bool sure = b.verdict == WALK_DROPS;
-
-		findings_add(k->f, !sure ? FINDING_NOTE : is_configured && family == AF_INET ? FINDING_PROBLEM : FINDING_WARNING,
-			     "firewall", b.table, remedy ? remedy : b.remedy, "%s %s %s of tunnels with uplink veth over %s", b.who,
-			     sure ? "drops" : "may drop", b.is_answer ? "the answers to the packets" : "the packets", ip);
-		k->found = true;
-		(void)strv_add(&k->said, b.who); /* without memory it is said twice */
-	}
+	if (b.verdict != WALK_PASSES && !strv_contains(k->said, b.who))
+		report(k, &b, stake, family);
 	blocker_done(&b);
 }
 
-static bool uses_veth(const char *name)
+/* Packets of this family are forwarded for the tunnel; for which purpose. */
+static enum stake stake_of(const char *name, int family)
 {
 	_cleanup_(freep) char *error = NULL;
 	struct tunnel_settings s = { 0 };
-	bool veth = tunnel_settings_load(name, &s, &error) < 0 || s.uplink == UPLINK_VETH;
+	enum stake stake = STAKE_NOTHING_YET;
 
+	if (tunnel_settings_load(name, &s, &error) < 0 || s.uplink == UPLINK_VETH)
+		stake = STAKE_UPLINK;
+	else if (exceptions_have_family(&s.exceptions, family))
+		stake = STAKE_EXCEPTIONS;
 	tunnel_settings_done(&s);
-	return veth;
+	return stake;
 }
 
-static void look_for_all(struct look *k)
+/* True: there is a tunnel that has this at stake. */
+static bool look_for_all(struct look *k, enum stake stake)
 {
+	static const int families[] = { AF_INET, AF_INET6 };
 	_cleanup_(freep) char *path = str_format("%s/tunnels", place_etc());
 	DIR *d = path ? opendir(path) : NULL;
 	bool any = false;
 
-	for (struct dirent *e; d && (e = readdir(d));) {
-		if (!tunnel_name_is_valid(e->d_name) || !uses_veth(e->d_name))
-			continue;
-		any = true;
-		look_for(k, AF_INET, e->d_name, true);
-		look_for(k, AF_INET6, e->d_name, true);
-	}
+	for (struct dirent *e; d && (e = readdir(d));)
+		for (size_t i = 0; tunnel_name_is_valid(e->d_name) && i < ARRAY_SIZE(families); i++)
+			if (stake_of(e->d_name, families[i]) == stake) {
+				any = true;
+				look_for(k, families[i], e->d_name, stake);
+			}
 	if (d)
 		(void)closedir(d); /* only read */
-	if (!any) {
-		look_for(k, AF_INET, "NAME", false);
-		look_for(k, AF_INET6, "NAME", false);
-	}
+	return any;
 }
 
 void examine_firewall(struct findings *f)
@@ -264,6 +280,7 @@ void examine_firewall(struct findings *f)
 	_cleanup_(rt_freep) struct rt *rt = NULL;
 	_cleanup_(freep) char *text = NULL;
 	struct look k = { .f = f };
+	bool any;
 	int r;
 
 	r = nft_list_ruleset(-EBADF, &text);
@@ -278,11 +295,47 @@ void examine_firewall(struct findings *f)
 	}
 	k.rs = rs;
 	k.rt = rt;
-	look_for_all(&k);
+	any = look_for_all(&k, STAKE_UPLINK);
+	any = look_for_all(&k, STAKE_EXCEPTIONS) || any; /* who is named already needs no second word */
+	if (!any) {
+		look_for(&k, AF_INET, "NAME", STAKE_NOTHING_YET);
+		look_for(&k, AF_INET6, "NAME", STAKE_NOTHING_YET);
+	}
 	if (!k.found)
 		findings_add(f, FINDING_OK, "firewall", "nftables", NULL, "nobody's rules drop the packets of tunnels (%zu tables)",
 			     rs->n_tables);
 	strv_free(k.said);
+}
+
+/* ---- exceptions ----------------------------------------------------------------------------------------------------- */
+
+static void standing(struct findings *f, const char *name)
+{
+	_cleanup_(freep) char *path = str_format("%s/%s/journal", place_run(), name);
+	struct strbuf list = { 0 };
+	struct journal j = { 0 };
+
+	if (path && journal_read(path, &j) == 0 && !j.kept) /* nothing passes a kept lock */
+		for (unsigned i = 0; i < j.exceptions.n_publish + j.exceptions.n_allow; i++) {
+			char text[EXCEPTION_STR_MAX];
+
+			strbuf_addf(&list, "%s%s", i ? ", " : "", exceptions_format(&j.exceptions, i, text, sizeof(text)));
+		}
+	if (list.len)
+		findings_add(f, FINDING_NOTE, "tunnels", name, NULL, "the lock of tunnel %s has exceptions: %s", name, list.s);
+	f->failed |= strbuf_error(&list) < 0;
+	strbuf_done(&list);
+	journal_done(&j);
+}
+
+void examine_exceptions(struct findings *f)
+{
+	_cleanup_(strv_freep) char **journals = NULL;
+
+	if (tunnelnet_list(&journals) < 0)
+		return; /* examine_leftovers() says so */
+	for (size_t i = 0; i < strv_len(journals); i++)
+		standing(f, journals[i]);
 }
 
 /* ---- leftovers ------------------------------------------------------------------------------------------------------ */

@@ -8,7 +8,9 @@
 
 /* What tunnels need, tried for real. */
 void examine_kernel(struct findings *f);
-/* Everybody else's rules, for each configured tunnel with uplink veth. */
+/* Everybody else's rules, for each configured tunnel with uplink veth or exceptions. */
 void examine_firewall(struct findings *f);
+/* The exceptions of the tunnels that stand, whoever looks after them. */
+void examine_exceptions(struct findings *f);
 /* is_alive: somebody looks after this tunnel now. NULL: nobody after any. */
 void examine_leftovers(struct findings *f, bool (*is_alive)(void *userdata, const char *name), void *userdata);

@@ -160,6 +160,9 @@ for u in ${NSVPN_UPLINKS-veth socket}; do
   is "$u: status of a tunnel that is down names them" 3 "$(nsvpn status home --json | jq '.tunnels[0].exceptions | length')"
   ok "$u: up with Publish=" nsvpn up home --timeout 20
   like "$u: status shows them" 'exceptions +Publish=tcp:8080:80, Publish=udp:5000, Publish=tcp:9000@machine' "$(nsvpn status home)"
+  like "$u: doctor, too" 'note +tunnels: the lock of tunnel home has exceptions: Publish=tcp:8080:80, Publish=udp:5000, Publish=tcp:9000@machine$' \
+    "$(nsvpn doctor)"
+  like "$u: the lock in words" 'lock +programs reach the tunnel, the exceptions and nothing else' "$(nsvpn status home)"
   services_are_at
   serve_inside
   published_works "$u: connected"
@@ -184,6 +187,19 @@ for u in ${NSVPN_UPLINKS-veth socket}; do
     "nsenter --net=/run/netns/host nft list map inet nsvpn-home published_lan | grep -q 8080"
   published_works "$u: after a flush"
 
+  # Somebody else's firewall drops what is forwarded: the local network's packets, and with uplink veth the tunnel's.
+  host nft 'add table ip mine; add chain ip mine routed { type filter hook forward priority 0; policy drop; }'
+  is "$u: a foreign firewall: the local network is cut off, the machine is not" " $END4" "$(never lan $HOST4:8080) $(get host 127.0.0.1:8080)"
+  found=$(nsvpn doctor --json | jq -c '.findings[] | select(.topic == "firewall")')
+  what="Publish= and Allow="
+  [ $u = veth ] && what="tunnels with uplink veth"
+  like "$u: doctor names it" "policy drop of chain routed in table ip mine drops the packets of $what over IPv4" "$found"
+  host sh -c "$(jq -r '.remedy | sub("^.*make an exception: "; "")' <<<"$found")" || diag "remedy: $found"
+  is "$u: and what to do, which helps" $LAN4 "$(get lan $HOST4:8080)"
+  is "$u: and lets nothing else in" "8080 8888" "$(in_ns lan "$LABBIN"/scan $HOST4 1 65535)"
+  host nft delete table ip mine
+  ok "$u: connected" wait_for 60 is_state connected
+
   # Reconnecting, with the engine dead; then with nobody left.
   server_away
   kill -9 "$(engine_pid)"
@@ -192,6 +208,7 @@ for u in ${NSVPN_UPLINKS-veth socket}; do
   tries "$u: server away, engine killed"
   pkill -KILL -x 'nsvpnd|nsvpn-engine'
   published_works "$u: helper and engine dead"
+  like "$u: doctor names the exceptions without a helper" 'lock of tunnel home has exceptions: Publish=tcp:8080:80' "$(nsvpn doctor)"
   tries "$u: helper and engine dead"
   server_back
 

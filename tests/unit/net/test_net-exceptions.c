@@ -106,7 +106,7 @@ static void changes(enum uplink uplink)
 	const char *forward = "cat /proc/sys/net/ipv4/conf/eth0/forwarding | tr -d '\\n'";
 	struct tunnelnet *n;
 	struct session s;
-	char *before;
+	char *before, *put_back = NULL;
 
 	machine_start();
 	before = machine_dump();
@@ -130,12 +130,13 @@ static void changes(enum uplink uplink)
 	if (uplink == UPLINK_VETH) {
 		cr_assert_geq(tunnelnet_watch_fd(n), 0);
 		machine_run("nft flush ruleset");
-		must_ok(MIN(tunnelnet_reassert(n, &(char *){ NULL }, error), 0));
+		must_ok(MIN(tunnelnet_reassert(n, &put_back, error), 0));
 		must_be(forward, "1");
 	}
 	must_ok(tunnelnet_teardown(n, error));
 	done(n, &s);
 	machine_must_be(before, "after changes");
+	free(put_back);
 	free(before);
 }
 
