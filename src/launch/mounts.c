@@ -20,12 +20,12 @@
 #include "launch/mounts.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -251,15 +251,16 @@ static bool is_before_exec(int proc)
 	return str_eq(own, first) || str_has_suffix(own, "/systemd-executor");
 }
 
-/* systemd forks first, then makes the mounts, then executes the program. */
-static int wait_for_own_mounts(int proc, char **ret_error)
+/* systemd forks first, then makes the mounts, then executes the program. -ESRCH: it has ended. */
+static int wait_for_own_mounts(int program, int proc, char **ret_error)
 {
-	const struct timespec step = { .tv_nsec = OWN_STEP_MSEC * 1000000L };
+	struct pollfd p = { .fd = program, .events = POLLIN };
 
 	for (int i = 0; i < OWN_MAX_MSEC / OWN_STEP_MSEC; i++) {
 		if (!is_namespace_of_first(proc) && !is_before_exec(proc))
 			return 0;
-		(void)nanosleep(&step, NULL); /* a shorter one is fine */
+		if (poll(&p, 1, OWN_STEP_MSEC) > 0)
+			return -ESRCH;
 	}
 	*ret_error = strdup("the service has the machine's own mounts, so the tunnel's resolver files cannot be put over them");
 	return -EPERM;
@@ -276,11 +277,13 @@ int mounts_keep(pid_t pid, const char *run, char **ret_error)
 		return -ENOMEM;
 	if (program >= 0) /* the folder stays that of the process, whoever gets its number later */
 		proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	r = proc < 0 ? -errno : wait_for_own_mounts(proc, ret_error);
+	r = proc < 0 ? -errno : wait_for_own_mounts(program, proc, ret_error);
 	if (r == 0) {
 		ns = openat(proc, "ns/mnt", O_RDONLY | O_CLOEXEC);
 		r = ns < 0 || setns(ns, CLONE_NEWNS) < 0 ? -errno : 0;
 	}
+	if (r == -ESRCH) /* a service that ends at once leaves nothing to be kept */
+		return 0;
 	if (r < 0) {
 		if (!*ret_error)
 			*ret_error = str_format("cannot enter the mounts of process %d: %s", (int)pid, strerror(-r));

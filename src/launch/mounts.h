@@ -17,6 +17,6 @@ int mounts_enter(const char *run, bool durable, const struct covers_user *isolat
 /*
  * For a service: systemd made its mount namespace and put the files there (the drop-in of `nsvpn unit add`), but nobody would
  * put them back. Enters the mount namespace of process pid, which must be another one than PID 1's (waited for: a service of
- * Type=simple may still be making it), places what is missing and leaves a keeper. 0, or -errno and one sentence.
+ * Type=simple may still be making it), places what is missing and leaves a keeper. 0, also for a process that has ended meanwhile; or -errno and one sentence.
  */
 int mounts_keep(pid_t pid, const char *run, char **ret_error);

@@ -310,3 +310,19 @@ Test(mounts, a_missing_source_is_one_sentence)
 {
 	cr_expect_eq(room_run(missing_source, NULL), 0);
 }
+
+/* A service that fails at its start must not hold up what systemd does next. */
+Test(mounts, nothing_is_kept_for_a_service_that_has_ended, .timeout = 60)
+{
+	char *error = NULL;
+	siginfo_t info;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(2);
+	cr_assert(pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0);
+	cr_expect_eq(mounts_keep(pid, "/nowhere", &error), 0);
+	cr_assert_eq(waitpid(pid, NULL, 0), pid);
+	cr_expect_eq(mounts_keep(pid, "/nowhere", &error), 0);
+	cr_expect_null(error);
+}
