@@ -146,6 +146,9 @@ trouble() { # FORM/UPLINK: what must not stop it, and what must
   ok "$n: isolate: and back" box systemctl isolate multi-user.target
   ok "$n: it sends again" wait_for 60 sending
 }
+stopped_last() { # in the boot before this one: in which order they ended for the last time
+  box_log -b -1 | sed -nE 's/^Stopped (sender|nsvpn@home|nsvpn-netns@home|nsvpnd)\.service.*/\1/p' | tac | awk '!seen[$1]++' | tac | tr '\n' ' '
+}
 life() { # FORM UPLINK
   local f=$1 n=$1/$2
   ok "$n: the old package" install_old
@@ -164,6 +167,7 @@ life() { # FORM UPLINK
   ok "$n: the bus restarted" wait_for 60 sending
   outside_stop "$n"
   ok "$n: shutdown and boot while it sends" box_reboot
+  is "$n: stopped in the safe order" "sender nsvpn@home nsvpn-netns@home nsvpnd " "$(stopped_last)"
   ok "$n: it sends inside" wait_for 60 sending
   ok "$n: the judge saw nothing but the engine's packets" judge_stop "$f-$2"
   ok "$n: taken out" box nsvpn unit remove sender --now
