@@ -250,7 +250,8 @@ static int start_helper(char **ret_error)
 		return r;
 	writer = fd_close(writer);
 	r = process_wait(pid);
-	if (r != 0) {
+	/* -ECHILD: who started us ignores SIGCHLD, so the kernel took its status. What comes through the pipe tells as well. */
+	if (r != 0 && r != -ECHILD) {
 		*ret_error = str_format("the helper %s cannot be started: %s", program, r > 0 ? strerror(r) : "it was killed");
 		return -ENOEXEC;
 	}
@@ -324,8 +325,9 @@ static int open_as_user(enum client_start start, struct client *c)
 		return output_fail_take(EXIT_CODE_FAILED, error, "out of memory");
 	if (start == CLIENT_IF_RUNNING)
 		return EXIT_CODE_OK;
-	return output_fail(EXIT_CODE_DENIED, "the service nsvpnd is not installed on this machine, so only root can do this; use sudo, "
-					     "or ask the administrator to install the service");
+	return output_fail(EXIT_CODE_DENIED, "there is no service nsvpnd on this machine, or no system bus to reach it, so only root can "
+					     "do this; use sudo, ask the administrator to install the service, or make a tunnel of your "
+					     "own with --rootless");
 }
 
 int client_open(enum client_start start, struct client **ret)

@@ -3,6 +3,7 @@
  * bus where one runs, else, as root, run once for the purpose. Looking starts no helper of root's and repairs nothing.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 
 #include "base/fd.h"
@@ -220,6 +221,7 @@ int cmd_doctor(struct cli *cli, const struct command *self, int argc, char **arg
 
 	if (r != OPTIONS_RUN)
 		return r;
+	(void)signal(SIGCHLD, SIG_DFL); /* ignored by who started us, it would hide how our tries ended */
 	doctor_kernel(&d);
 	doctor_names(&d);
 	doctor_managers(&d);

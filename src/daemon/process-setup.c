@@ -71,6 +71,7 @@ int process_setup(int keep_fd, unsigned n_listen)
 	if (r < 0)
 		return r;
 	(void)signal(SIGPIPE, SIG_IGN); /* cannot fail: a valid signal */
+	(void)signal(SIGCHLD, SIG_DFL); /* ignored by who started us, it would hide how an engine ended */
 	/* No core file and no ptrace by anybody else: credentials pass through this memory. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return -errno;

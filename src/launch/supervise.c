@@ -23,6 +23,7 @@ struct state {
 	pid_t child;
 	bool ended;
 	int status;   /* of waitpid() */
+	bool ignores_children; /* who asked ignores SIGCHLD, and so will the program */
 };
 
 /* ---- telling ---------------------------------------------------------------------------------------------------------- */
@@ -86,6 +87,8 @@ static _noreturn_ void be_program(const struct state *st, int report_fd)
 	sigset_t none;
 
 	make_group(st, getpid(), !st->s->background); /* SIGTTOU is still blocked */
+	if (st->ignores_children)
+		(void)signal(SIGCHLD, SIG_IGN); /* cannot fail: a valid signal */
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail: a valid set */
 	report.code = st->s->run(st->s->userdata, &error);
@@ -222,6 +225,8 @@ int supervise(const struct supervise *s)
 
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL); /* cannot fail: a valid set */
+	/* Taken over from the caller, it would have the kernel reap the program, and nobody would hear of its end. */
+	st.ignores_children = signal(SIGCHLD, SIG_DFL) == SIG_IGN;
 	r = take_terminal(&st);
 	if (r >= 0)
 		r = st.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);

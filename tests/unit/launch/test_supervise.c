@@ -175,6 +175,29 @@ Test(supervise, nonsense_on_the_control_socket_is_ignored)
 	cr_assert_eq(finish(pid), 4);
 }
 
+/* Exit status 0: the program itself still ignores SIGCHLD. (A shell would have changed that.) */
+static int run_looker(void *userdata _unused_, char **ret_error _unused_)
+{
+	(void)execlp("grep", "grep", "-q", "^SigIgn:.*[13579bdf]....$", "/proc/self/status", NULL);
+	return EXIT_CODE_EXEC_NOT_FOUND;
+}
+
+/* Desktops that never wait for what they start hand that down. */
+Test(supervise, the_end_is_seen_although_the_caller_ignores_sigchld, .timeout = 60)
+{
+	void (*was)(int) = signal(SIGCHLD, SIG_IGN);
+	struct told t;
+	pid_t pid;
+	int fd = begin(&pid, run_looker, NULL, -1);
+
+	(void)signal(SIGCHLD, was);
+	cr_assert_eq(next(fd).m.type, LAUNCH_STARTED);
+	t = next(fd);
+	cr_assert_eq(t.m.type, LAUNCH_EXITED);
+	cr_assert_eq(t.m.value, 0);
+	cr_assert_eq(finish(pid), 0);
+}
+
 /* Reads the master until text appears. */
 static void expect_on(int master, const char *text)
 {
