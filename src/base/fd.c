@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -363,6 +364,20 @@ int file_write_inplace(const char *path, const void *data, size_t len, mode_t mo
 	return 0;
 }
 
+/* The limit of file sizes counts for memory, too, and going beyond it would be a silent end by SIGXFSZ. */
+static int write_within_limit(int fd, const void *data, size_t len)
+{
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
+	struct sigaction was;
+	int r;
+
+	if (sigaction(SIGXFSZ, &ignore, &was) < 0)
+		return -errno;
+	r = fd_write_full(fd, data, len);
+	(void)sigaction(SIGXFSZ, &was, NULL); /* cannot fail: it was so before */
+	return r;
+}
+
 int memfd_sealed(const char *name, const void *data, size_t len)
 {
 	_cleanup_(closep) int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -370,7 +385,7 @@ int memfd_sealed(const char *name, const void *data, size_t len)
 
 	if (fd < 0)
 		return -errno;
-	r = fd_write_full(fd, data, len);
+	r = write_within_limit(fd, data, len);
 	if (r < 0)
 		return r;
 	if (lseek(fd, 0, SEEK_SET) < 0)

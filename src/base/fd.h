@@ -53,7 +53,7 @@ int file_write_atomic(int dirfd, const char *path, const void *data, size_t len,
 /* As above but the inode stays (for files that are bind-mounted elsewhere): one write, then truncate. Not durable. */
 int file_write_inplace(const char *path, const void *data, size_t len, mode_t mode);
 
-/* A sealed, close-on-exec memfd holding data; descriptor or -errno. */
+/* A sealed, close-on-exec memfd holding data; descriptor or -errno. -EFBIG: more than RLIMIT_FSIZE allows. */
 int memfd_sealed(const char *name, const void *data, size_t len);
 
 /* mkdir -p with mode for the folders it makes. */

@@ -79,7 +79,9 @@ static int ask(struct remote *s, struct client *c)
 
 	if (request < 0)
 		return output_fail(EXIT_CODE_EXEC_FAILED, "arguments and environment cannot be handed over: %s",
-				   request == -E2BIG ? "larger than 4 MiB together" : strerror(-request));
+				   request == -E2BIG  ? "larger than 4 MiB together" :
+				   request == -EFBIG ? "larger than your limit of file sizes (ulimit -f)" :
+						       strerror(-request));
 	if (cwd < 0)
 		return output_fail(EXIT_CODE_EXEC_FAILED, "the working folder cannot be opened: %m; change to another one");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -398,6 +399,19 @@ Test(fd, inplace_write_keeps_the_inode)
 	cr_expect_eq(file_write_inplace("l", "x", 1, 0600), -ELOOP);
 	cr_assert_eq(mkfifo("fifo", 0600), 0);
 	cr_expect_eq(file_write_inplace("fifo", "x", 1, 0600), -EINVAL);
+}
+
+Test(fd, a_memfd_beyond_the_limit_of_file_sizes_is_an_error_and_no_signal)
+{
+	struct rlimit was, none = { 0, RLIM_INFINITY };
+	int fd;
+
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &was), 0);
+	none.rlim_max = was.rlim_max;
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	fd = memfd_sealed("x", "data", 4);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &was), 0);
+	cr_expect_eq(fd, -EFBIG);
 }
 
 Test(fd, memfd_is_sealed)
