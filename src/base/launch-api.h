@@ -15,7 +15,8 @@
 
 /*
  * The request, a memfd sealed against every change: LAUNCH_REQUEST_MAGIC NUL, then records, each a letter, a string and
- * NUL: 'A' an argument (at least one), 'E' an environment variable "NAME=value". Nothing else, in any order of letters.
+ * NUL: 'A' an argument (at least one), 'E' an entry of the environment, mostly "NAME=value". Nothing else, in any order of
+ * letters.
  */
 #define LAUNCH_REQUEST_MAGIC "nsvpn-request-1"
 #define LAUNCH_REQUEST_MAX (4U << 20)

@@ -56,9 +56,7 @@ static int walk(char *p, char *end, char **argv, char **envp, size_t *ret_argc, 
 				argv[argc] = value;
 			argc++;
 			break;
-		case 'E':
-			if (*value == '=' || !strchr(value, '='))
-				return -EBADMSG;
+		case 'E': /* as it is: the caller's environment may hold what is no NAME=value */
 			if (envp)
 				envp[envc] = value;
 			envc++;

@@ -9,7 +9,7 @@
 #include "base/str.h"
 
 static char *argv[] = { "sh", "-c", "echo \"$A\"\n", "", NULL };
-static char *envp[] = { "A=1=2", "EMPTY=", "LANG=C", NULL };
+static char *envp[] = { "A=1=2", "EMPTY=", "LANG=C", "NOTHING", "=x", "", NULL }; /* the last three: execve() takes anything */
 
 static void expect_same(char *const *a, char *const *b)
 {
@@ -76,8 +76,6 @@ Test(request, anything_else_is_refused)
 	BAD("nsvpn-request-1\0Ax");
 	BAD("nsvpn-request-1\0Ax\0X\0");
 	BAD("nsvpn-request-1\0Ax\0\0");
-	BAD("nsvpn-request-1\0Ax\0ENOTHING\0");
-	BAD("nsvpn-request-1\0Ax\0E=1\0");
 	cr_assert_eq(request_parse_text("nsvpn-request-1\0Ax\0", 19, &r), 0);
 	request_done(&r);
 }
