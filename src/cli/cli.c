@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/rootless.h"
 
 static void print_help(const struct command *commands, size_t n)
 {
@@ -58,7 +59,8 @@ int cli_need_root(const struct command *self)
 {
 	if (place_is_ours())
 		return EXIT_CODE_OK;
-	return output_fail(EXIT_CODE_DENIED, "only root can do this yet; use: sudo nsvpn %s", self->name);
+	return output_fail(EXIT_CODE_DENIED, "only root may do this; use: sudo nsvpn %s%s", self->name,
+			   rootless_is_for(self) ? ", or add --rootless for a tunnel of your own" : "");
 }
 
 int cli_main(const struct command *commands, size_t n_commands, int argc, char **argv)

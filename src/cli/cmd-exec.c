@@ -4,6 +4,7 @@
  * Exit codes below 125 belong to the program; whatever goes wrong before it runs is 125, 126 or 127, mistakes in the
  * arguments included (as with env(1) and timeout(1)).
  */
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/clock.h"
@@ -207,6 +208,28 @@ static int run_there(struct client *c_take, const struct exec_options *e, const 
 	return r;
 }
 
+static bool is_inside(const char *name)
+{
+	_cleanup_(freep) char *path = place_netns(name);
+	struct stat own, pinned;
+
+	return path && stat("/proc/self/ns/net", &own) == 0 && stat(path, &pinned) == 0 && own.st_dev == pinned.st_dev &&
+	       own.st_ino == pinned.st_ino;
+}
+
+/* Called by a program in a tunnel. (NSVPN_TUNNEL alone proves nothing: a server of tmux outside may have it, too.) */
+static int check_inside(const char *name, const char *program)
+{
+	const char *here = getenv("NSVPN_TUNNEL");
+
+	if (is_inside(name))
+		return output_fail(EXIT_CODE_EXEC_FAILED, "this runs inside tunnel %s already; start %s as it is", name, program);
+	if (!place_is_ours() && here && tunnel_name_is_valid(here) && is_inside(here))
+		return output_fail(EXIT_CODE_EXEC_FAILED, "this runs inside tunnel %s, from where nothing is started in tunnel %s; use a "
+							  "terminal outside of it", here, name);
+	return EXIT_CODE_OK;
+}
+
 /* Which tunnel, who is there already, and the tunnel up. An exit code; *c, *ret_name and l are the caller's to release. */
 static int prepare(const struct cli *cli, const struct exec_options *e, const struct caller *caller, char *const *program,
 		   struct client **c, char **ret_name, struct look *l)
@@ -217,6 +240,8 @@ static int prepare(const struct cli *cli, const struct exec_options *e, const st
 		r = client_open(CLIENT_START_HELPER, c); /* who knows the names */
 	if (r == EXIT_CODE_OK)
 		r = which_tunnel(e, *c, ret_name);
+	if (r == EXIT_CODE_OK && !place_is_rootless())
+		r = check_inside(*ret_name, program[0]);
 	if (r == EXIT_CODE_OK && place_is_rootless())
 		r = rootless_fetch(*c, *ret_name, true, &l->own);
 	if (r == EXIT_CODE_OK)
@@ -267,6 +292,8 @@ int cmd_exec(struct cli *cli, const struct command *self, int argc, char **argv)
 		return r;
 	if (e.notify)
 		notify_begin(o.operands[program_file_skip_wrappers(o.operands)]);
+	if (!*o.operands[0])
+		return output_fail(EXIT_CODE_EXEC_NOT_FOUND, "exec: the name of the program is empty");
 	if (check_config(self, &e) != EXIT_CODE_OK || caller_resolve(e.user, &caller) != EXIT_CODE_OK)
 		return EXIT_CODE_EXEC_FAILED;
 	r = run(cli, &e, &caller, o.operands);

@@ -39,13 +39,15 @@ static int read_one(struct client *c, const char *name, struct tunnel_view *v)
 	sd_bus_error e = SD_BUS_ERROR_NULL;
 	int r = c ? tunnel_view_read(c, name, v, &e) : -ENOENT, code = EXIT_CODE_OK;
 
-	if (r == -ENOENT)
+	if (r == -ENOENT && c && !place_is_ours())
+		code = output_fail(EXIT_CODE_NOT_UP, "tunnel %s is not configured; `nsvpn list` shows those that are", name);
+	else if (r == -ENOENT)
 		r = tunnel_view_offline(name, v);
 	else if (r >= 0) {
 		tunnel_view_describe(v);
 		tunnel_view_read_programs(c, v);
 	}
-	if (r < 0)
+	if (r < 0 && code == EXIT_CODE_OK)
 		code = client_fail(&e, r);
 	sd_bus_error_free(&e);
 	return code;

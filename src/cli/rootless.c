@@ -18,15 +18,20 @@
 
 static const char *const commands[] = { "import", "remove", "up", "down", "exec", "shell", "status", "list", "plan", "logs" };
 
+bool rootless_is_for(const struct command *self)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (str_eq(commands[i], self->name))
+			return true;
+	return false;
+}
+
 int rootless_begin(const struct command *self)
 {
 	char *error = NULL;
-	bool known = false;
 	int r;
 
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		known |= str_eq(commands[i], self->name);
-	if (!known)
+	if (!rootless_is_for(self))
 		return output_fail(EXIT_CODE_USAGE, "%s: --rootless has no meaning for it", self->name);
 	if (geteuid() == 0)
 		return output_fail(EXIT_CODE_USAGE, "%s: --rootless is for users without root; you are root, leave it away", self->name);

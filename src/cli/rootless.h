@@ -5,6 +5,8 @@
 #include "cli/client.h"
 #include "launch/launch.h"
 
+/* The command understands --rootless. */
+bool rootless_is_for(const struct command *self);
 /* From here on the user's own places and helper. An exit code: refused for root, and for commands that have no use for it. */
 int rootless_begin(const struct command *self);
 

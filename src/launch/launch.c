@@ -164,9 +164,15 @@ static int join_netns(const char *name, const char *run, char **ret_error)
 
 	if (!path || !journal)
 		return -ENOMEM;
-	if (lstat(journal, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != 0) {
+	if (lstat(journal, &st) < 0 || !S_ISREG(st.st_mode)) {
 		*ret_error = str_format("tunnel %s is not up (%s is not there); `nsvpn up %s`", name, journal, name);
 		return -ENOENT;
+	}
+	if (st.st_uid != 0) {
+		*ret_error = str_format("%s is not root's file: either somebody put it there, or nsvpn was called by root of a "
+					"container or user namespace, who may not enter the machine's tunnels; call it from outside "
+					"of that", journal);
+		return -EPERM;
 	}
 	r = open_netns(path, name, &fd, ret_error);
 	if (r < 0)

@@ -152,6 +152,9 @@ static void refusals(void *arg _unused_)
 	/* not locked */
 	make_netns(NULL);
 	room_check(try_launch(&l, out, sizeof(out)) == EXIT_CODE_EXEC_FAILED && strstr(out, "not locked"));
+	/* root's of a user namespace sees root's files as somebody else's */
+	room_check(chown(ROOM_RUN "/journal", 65534, 65534) == 0);
+	room_check(try_launch(&l, out, sizeof(out)) == EXIT_CODE_EXEC_FAILED && strstr(out, "user namespace"));
 	/* no journal */
 	room_check(unlink(ROOM_RUN "/journal") == 0);
 	room_check(try_launch(&l, out, sizeof(out)) == EXIT_CODE_EXEC_FAILED && strstr(out, "nsvpn up home"));
