@@ -140,14 +140,18 @@ static int call_enter(struct client *c, const char *name, sd_bus_error *e, struc
 
 int rootless_fetch(struct client *c, const char *name, bool if_up, struct launch_own *ret)
 {
+	struct launch_own now = { .user_fd = -EBADF, .netns_fd = -EBADF };
 	sd_bus_error e = SD_BUS_ERROR_NULL;
 	int r, code = EXIT_CODE_OK;
 
-	if (ret->netns_fd >= 0)
-		return EXIT_CODE_OK;
-	r = call_enter(c, name, &e, ret);
-	if (r < 0 && !(if_up && sd_bus_error_has_name(&e, BUS_ERROR_NOT_UP)))
+	r = call_enter(c, name, &e, &now);
+	if (r >= 0) {
+		(void)fd_close(ret->user_fd);
+		(void)fd_close(ret->netns_fd);
+		*ret = now;
+	} else if (!(if_up && sd_bus_error_has_name(&e, BUS_ERROR_NOT_UP))) {
 		code = client_fail(&e, r);
+	}
 	sd_bus_error_free(&e);
 	return code;
 }

@@ -18,8 +18,9 @@ int rootless_begin(const struct command *self);
 int rootless_take_config(const char *file, char **ret_name);
 
 /*
- * The namespaces of a tunnel, for this process, which from now on counts as one of its programs. Descriptors that are there
- * already are kept. if_up: no error when it is not up; *ret stays as it is. An exit code.
+ * The namespaces of a tunnel, for this process, which from now on counts as one of its programs. They replace those that are
+ * in *ret: of a tunnel that was just going down while one looked, `up` makes others. if_up: no error when it is not up; *ret
+ * stays as it is. An exit code.
  */
 int rootless_fetch(struct client *c, const char *name, bool if_up, struct launch_own *ret);
 

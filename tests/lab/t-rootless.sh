@@ -57,6 +57,10 @@ wait $one
 is "two with one file are in one tunnel" "$(cat $WORK/one)" "$(cat $WORK/two)"
 like "which is a namespace" '^net:\[' "$(cat $WORK/one)"
 ok "nothing is left of both" nothing_left
+# Each begins while the tunnel of the one before is going down.
+is "ten in a row, each has the network" "10 198.51.100.10" \
+  "$(for _ in $(seq 10); do my exec --rootless --config /run/home/b.ovpn -- curl -s -m 10 http://192.0.2.80/; done | sort | uniq -c | sed 's/^ *//')"
+ok "nothing is left of these" nothing_left
 my exec --rootless --config /run/home/b.ovpn -- sh -c 'sleep 3 >/dev/null 2>&1 & exit 0'
 sleep 0.5
 ok "a process left in the background keeps the tunnel" pgrep -x nsvpn-engine
