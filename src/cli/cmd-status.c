@@ -53,6 +53,14 @@ static int read_one(struct client *c, const char *name, struct tunnel_view *v)
 	return code;
 }
 
+static void say_none(void)
+{
+	if (place_is_ours())
+		printf("no tunnel is configured; `nsvpn import%s FILE` takes a provider's file\n", rootless_word());
+	else
+		printf("there is no tunnel for you; ask the administrator to import one (`sudo nsvpn import FILE`)\n");
+}
+
 /* ---- status ---- */
 
 static int status_json(struct client *c, char *const *names)
@@ -84,7 +92,7 @@ static int status_text(const struct cli *cli, struct client *c, char *const *nam
 	int r = EXIT_CODE_OK;
 
 	if (!*names && !cli->quiet)
-		printf("no tunnel is configured; `nsvpn import FILE` takes a provider's file\n");
+		say_none();
 	for (; *names && r == EXIT_CODE_OK; names++) {
 		struct tunnel_view v = { 0 };
 
@@ -268,7 +276,7 @@ static int list_all(const struct cli *cli, struct client *c, char *const *names)
 		return json_end_envelope(&j);
 	strbuf_done(&b);
 	if (r == EXIT_CODE_OK && !*names && !cli->quiet)
-		printf("no tunnel is configured; `nsvpn import FILE` takes a provider's file\n");
+		say_none();
 	return r == EXIT_CODE_OK ? output_flush() : r;
 }
 

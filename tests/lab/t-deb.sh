@@ -42,7 +42,7 @@ all_files >$WORK/before
 ok "dpkg -i" box dpkg -i /root/old.deb
 is "version" "ii 0.0.9-1" "$(version)"
 is "nothing runs yet" "" "$(box pgrep -l nsvpn)"
-like "a user's status is answered by the service" 'no tunnel is configured' "$(box_as bob nsvpn status 2>&1)"
+like "a user's status is answered by the service" 'there is no tunnel for you' "$(box_as bob nsvpn status 2>&1)"
 ok "by the service" test "$(daemon)" != 0
 ok "root imports" box_import b home
 like "a user sees it" '^home +down' "$(box_as bob nsvpn list)"
