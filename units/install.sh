@@ -54,8 +54,9 @@ put 644 "$top/units/nsvpn.networkmanager" "$nm/conf.d/50-nsvpn.conf"
 put 644 "$top/units/nsvpn.network" "$lib/systemd/network/05-nsvpn.network"
 put 644 "$top/units/nsvpn.link" "$lib/systemd/network/05-nsvpn.link"
 put 644 "$top/units/nsvpn.udev" "$lib/udev/rules.d/84-nsvpn.rules"
-for text in README.md CHANGELOG.md LICENSE; do
-	put 644 "$top/$text" "$share/doc/nsvpn/$text"
+cd "$top"
+for text in README.md CHANGELOG.md LICENSE examples/* examples/units/*; do
+	[ ! -f "$text" ] || put 644 "$top/$text" "$share/doc/nsvpn/$text"
 done
 
 # `nsvpn demo`: the script, and those of the lab's tools that it needs (`make demo-tools`).
