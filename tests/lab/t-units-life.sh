@@ -164,6 +164,7 @@ life() { # FORM UPLINK
   trouble "$n"
   upgrade "$n"
   box systemctl restart dbus 2>/dev/null
+  box systemctl restart systemd-logind # it loses the bus, and would keep the reboot below waiting for a minute
   ok "$n: the bus restarted" wait_for 60 sending
   outside_stop "$n"
   ok "$n: shutdown and boot while it sends" box_reboot
