@@ -156,8 +156,8 @@ box_up() {
   : >$BOX/etc/machine-id
   rm -f $BOX/etc/systemd/system/timers.target.wants/*
   # Tests restart it more often than people do.
-  mkdir -p $BOX/etc/systemd/system/polkit.service.d
-  printf '[Unit]\nStartLimitIntervalSec=0\n' >$BOX/etc/systemd/system/polkit.service.d/lab.conf
+  mkdir -p $BOX/usr/lib/systemd/system/polkit.service.d
+  printf '[Unit]\nStartLimitIntervalSec=0\n' >$BOX/usr/lib/systemd/system/polkit.service.d/lab.conf
   ${BOX_PREPARE:-:}
   box_boot
 }

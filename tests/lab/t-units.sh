@@ -188,6 +188,12 @@ ok "the helper is stopped: the service stays, locked in" active sender
 box systemctl stop nsvpn@home
 ok "a tunnel's unit is stopped without a helper: it goes down" wait_for 20 is_down
 is "with success" inactive "$(box systemctl is-active nsvpn-netns@home)"
+box systemctl start sender
+for _ in 1 2 3 4 5 6 7 8; do box systemctl restart nsvpn@home; done
+ok "restarted eight times in a row: the tunnel's unit is there" active nsvpn@home
+ok "and the service is" wait_for 60 sending
+box systemctl stop nsvpn@home
+ok "stopped: it goes down" wait_for 20 is_down
 ok "the judge saw nothing of all that" judge_stop guard
 
 box systemctl start nsvpn@home
