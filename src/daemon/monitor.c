@@ -252,6 +252,7 @@ static int on_socket(struct tunnel *t, const struct ipc_msg *msg)
 	r = resolve_start(&t->monitor.query, t->manager->event, remote->host, remote->family, RESOLVE_TIMEOUT, on_resolved, t);
 	if (r < 0)
 		return refuse_socket(t, FAIL_INTERNAL, 0, strerror(-r));
+	tunnel_blocked_start_names(t);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
-/* See tunnel-blocked.h. Two looks: the second one is for tunnels whose packets once got through. What a look sees is
-   believed when another one, a moment later, sees the same: a packet that is still between the two counters, or the
-   first one while the kernel learns the way, is nobody's firewall. */
+/* See tunnel-blocked.h. Two looks: the second one is for tunnels whose packets once got through. What a look sees in the
+   counters is believed when another one, a moment later, sees the same: a packet that is still between the two, or the
+   first one while the kernel learns the way, is nobody's firewall. Where nothing is counted, the rules are read. */
 #include "daemon/tunnel-blocked.h"
 
 #include "daemon/tunnel.h"
@@ -21,18 +21,43 @@ static void wait_and_look(struct tunnel *t, usec_t wait)
 		(void)log_warning_errno(r, "%s: cannot set a timer; a firewall that is in the way is not noticed: %m", t->name);
 }
 
-void tunnel_blocked_start(struct tunnel *t)
+static void start(struct tunnel *t, bool names)
 {
-	if (t->blocked_timer || t->uplink != UPLINK_VETH)
+	/* What runs for the same goes on: tries may be shorter than a look takes. */
+	if (t->blocked_timer && t->blocked_names == names)
 		return;
 	t->blocked_looks = 0;
 	t->blocked_suspected = false;
+	t->blocked_names = names;
 	wait_and_look(t, FIRST_LOOK);
+}
+
+void tunnel_blocked_start(struct tunnel *t)
+{
+	start(t, false);
+}
+
+void tunnel_blocked_start_names(struct tunnel *t)
+{
+	if (!t->blocked_timer)
+		start(t, true);
 }
 
 void tunnel_blocked_stop(struct tunnel *t)
 {
 	t->blocked_timer = sd_event_source_disable_unref(t->blocked_timer);
+	t->blocked_said = false;
+}
+
+/* As look(), by the rules alone. */
+static int look_at_rules(struct tunnel *t, usec_t *ret_wait, char **ret_sentence)
+{
+	int r = t->blocked_names ? tunnelnet_names_blocker(t->net, ret_sentence) : tunnelnet_blocker(t->net, false, ret_sentence);
+
+	if (r != 0 || t->blocked_looks++ > 0)
+		return r;
+	*ret_wait = SECOND_LOOK;
+	return -EAGAIN;
 }
 
 /* 1: *ret_sentence; 0: nobody, as far as can be seen; -EAGAIN: look again after *ret_wait. */
@@ -42,6 +67,8 @@ static int look(struct tunnel *t, usec_t *ret_wait, char **ret_sentence)
 	uint64_t entered, left;
 	int r;
 
+	if (t->blocked_names || t->uplink != UPLINK_VETH)
+		return look_at_rules(t, ret_wait, ret_sentence);
 	r = tunnelnet_traffic(t->net, &entered, &left);
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
@@ -77,7 +104,9 @@ static int on_time(sd_event_source *s _unused_, uint64_t usec _unused_, void *us
 		wait_and_look(t, wait);
 	else if (r > 0)
 		tunnel_engine_blocked(t, sentence);
-	else if (r < 0)
+	else
+		t->blocked_said = false;
+	if (r < 0 && r != -EAGAIN)
 		(void)log_warning_errno(r, "%s: cannot see whether a firewall is in the way: %m", t->name);
 	return 0;
 }

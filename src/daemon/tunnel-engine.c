@@ -226,8 +226,10 @@ void tunnel_engine_unsafe(struct tunnel *t, int error)
 void tunnel_engine_blocked(struct tunnel *t, char *sentence)
 {
 	log_tunnel_error(t, "%s", sentence);
-	if (!t->was_connected && !t->recovering)
+	if (!t->was_connected && !t->recovering) {
 		give_up(t, BUS_ERROR_FAILED, sentence);
-	else
-		tunnel_set_error(t, BUS_ERROR_FAILED, sentence);
+		return;
+	}
+	tunnel_set_error(t, BUS_ERROR_FAILED, sentence);
+	t->blocked_said = true;
 }

@@ -115,7 +115,7 @@ const char *tunnel_error_name(enum fail_class fail)
 
 void tunnel_set_failure(struct tunnel *t, enum fail_class fail, const char *text)
 {
-	if (text[0])
+	if (text[0] && !t->blocked_said)
 		tunnel_set_error(t, tunnel_error_name(fail), strdup(text));
 }
 

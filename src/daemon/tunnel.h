@@ -66,6 +66,8 @@ struct tunnel {
 	sd_event_source *blocked_timer;
 	unsigned blocked_looks;
 	bool blocked_suspected;
+	bool blocked_names; /* it is about the name of the server */
+	bool blocked_said;  /* the last error says who; what the engine sees of it says less */
 	uint64_t blocked_entered, blocked_left;
 
 	/* tunnel-uplink.c */

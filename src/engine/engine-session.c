@@ -286,7 +286,8 @@ void engine_on_socket_error(struct engine *e, int error, usec_t now)
 		return;
 	}
 	(void)snprintf(text, sizeof(text), "server %s cannot be reached: %s",
-		       endpoint_format(&e->server, server, sizeof(server)), strerror(-error));
+		       endpoint_format(&e->server, server, sizeof(server)),
+		       error == -EPERM ? "a firewall of this machine refuses packets to it; let them out" : strerror(-error));
 	fail_retry(e, FAIL_UNREACHABLE, text, now);
 }
 

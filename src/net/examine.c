@@ -14,11 +14,9 @@
 #include "base/process.h"
 #include "base/str.h"
 #include "net/blocker.h"
-#include "net/legacy-tables.h"
 #include "net/netctx.h"
 #include "net/tun-open.h"
 #include "nl/nft.h"
-#include "profile/tunnel-settings.h"
 
 #ifndef NSFS_MAGIC
 #define NSFS_MAGIC 0x6e736673
@@ -171,140 +169,6 @@ void examine_kernel(struct findings *f)
 		if (results[i] == -ENONET)
 			return;
 	}
-}
-
-/* ---- firewalls ------------------------------------------------------------------------------------------------------ */
-
-struct look {
-	struct findings *f;
-	const struct ruleset *rs;
-	struct rt *rt;
-	char **said; /* who was named already */
-	bool found;
-};
-
-/* Where a packet to somewhere goes; the addresses are nobody's. */
-static int find_way(struct look *k, int family, struct blocker_way *ret)
-{
-	struct rt_route route;
-	struct rt_link link;
-	int r;
-
-	r = inaddr_parse(family == AF_INET ? "192.0.2.1" : "2001:db8::1", &ret->server.addr);
-	if (r == 0)
-		r = inaddr_parse(family == AF_INET ? "10.253.0.2" : "fd00::2", &ret->inside);
-	if (r == 0)
-		r = rt_route_lookup(k->rt, &ret->server.addr, &route);
-	if (r == 0)
-		r = rt_link_get_index(k->rt, route.oif, &link);
-	if (r < 0)
-		return r;
-	ret->server.port = 1194;
-	ret->protocol = IPPROTO_UDP;
-	(void)str_copy(ret->outgoing, sizeof(ret->outgoing), link.name); /* both are IFNAMSIZ */
-	return 0;
-}
-
-/* What a tunnel loses by it. */
-enum stake { STAKE_NOTHING_YET, STAKE_EXCEPTIONS, STAKE_UPLINK, _STAKE_MAX };
-
-static const char *const lost[_STAKE_MAX] = {
-	[STAKE_NOTHING_YET] = "of tunnels with uplink veth",
-	[STAKE_EXCEPTIONS] = "of Publish= and Allow=",
-	[STAKE_UPLINK] = "of tunnels with uplink veth",
-};
-
-static void report(struct look *k, const struct blocker *b, enum stake stake, int family)
-{
-	_cleanup_(freep) char *remedy =
-		str_format("%smake an exception: %s", stake == STAKE_EXCEPTIONS ? "" : "set Uplink=socket in settings.conf, or ", b->remedy);
-	bool sure = b->verdict == WALK_DROPS, all = stake == STAKE_UPLINK && family == AF_INET;
-
-	findings_add(k->f, !sure ? FINDING_NOTE : all ? FINDING_PROBLEM : FINDING_WARNING, "firewall", b->table,
-		     remedy ? remedy : b->remedy, "%s %s %s %s over %s", b->who, sure ? "drops" : "may drop",
-		     b->is_answer ? "the answers to the packets" : "the packets", lost[stake], family == AF_INET6 ? "IPv6" : "IPv4");
-	k->found = true;
-	(void)strv_add(&k->said, b->who); /* without memory it is said twice */
-}
-
-static void look_for(struct look *k, int family, const char *tunnel, enum stake stake)
-{
-	struct blocker_way way = { 0 };
-	struct blocker b;
-
-	(void)snprintf(way.veth, sizeof(way.veth), "nv-%s", tunnel); /* at most ten characters */
-	if (find_way(k, family, &way) < 0 || blocker_find(k->rs, legacy_forward_drops(family), &way, &b) < 0)
-		return;
-	if (b.verdict != WALK_PASSES && !strv_contains(k->said, b.who))
-		report(k, &b, stake, family);
-	blocker_done(&b);
-}
-
-/* Packets of this family are forwarded for the tunnel; for which purpose. */
-static enum stake stake_of(const char *name, int family)
-{
-	_cleanup_(freep) char *error = NULL;
-	struct tunnel_settings s = { 0 };
-	enum stake stake = STAKE_NOTHING_YET;
-
-	if (tunnel_settings_load(name, &s, &error) < 0 || s.uplink == UPLINK_VETH)
-		stake = STAKE_UPLINK;
-	else if (exceptions_have_family(&s.exceptions, family))
-		stake = STAKE_EXCEPTIONS;
-	tunnel_settings_done(&s);
-	return stake;
-}
-
-/* True: there is a tunnel that has this at stake. */
-static bool look_for_all(struct look *k, enum stake stake)
-{
-	static const int families[] = { AF_INET, AF_INET6 };
-	_cleanup_(freep) char *path = str_format("%s/tunnels", place_etc());
-	DIR *d = path ? opendir(path) : NULL;
-	bool any = false;
-
-	for (struct dirent *e; d && (e = readdir(d));)
-		for (size_t i = 0; tunnel_name_is_valid(e->d_name) && i < ARRAY_SIZE(families); i++)
-			if (stake_of(e->d_name, families[i]) == stake) {
-				any = true;
-				look_for(k, families[i], e->d_name, stake);
-			}
-	if (d)
-		(void)closedir(d); /* only read */
-	return any;
-}
-
-void examine_firewall(struct findings *f)
-{
-	_cleanup_(ruleset_freep) struct ruleset *rs = NULL;
-	_cleanup_(rt_freep) struct rt *rt = NULL;
-	_cleanup_(freep) char *text = NULL;
-	struct look k = { .f = f };
-	bool any;
-	int r;
-
-	r = nft_list_ruleset(-EBADF, &text);
-	if (r == 0)
-		r = ruleset_parse(text, &rs);
-	if (r == 0)
-		r = rt_open(&rt, -EBADF);
-	if (r < 0) {
-		findings_add(f, FINDING_WARNING, "firewall", "nftables", NULL, "the rules of other programs cannot be read: %s",
-			     strerror(-r));
-		return;
-	}
-	k.rs = rs;
-	k.rt = rt;
-	any = look_for_all(&k, STAKE_UPLINK);
-	any = look_for_all(&k, STAKE_EXCEPTIONS) || any; /* who is named already needs no second word */
-	if (!any) {
-		look_for(&k, AF_INET, "NAME", STAKE_NOTHING_YET);
-		look_for(&k, AF_INET6, "NAME", STAKE_NOTHING_YET);
-	}
-	if (!k.found)
-		findings_add(f, FINDING_OK, "firewall", "nftables", NULL, "nobody's rules drop the packets of tunnels (%zu tables)",
-			     rs->n_tables);
-	strv_free(k.said);
 }
 
 /* ---- exceptions ----------------------------------------------------------------------------------------------------- */

@@ -8,7 +8,7 @@
 
 /* What tunnels need, tried for real. */
 void examine_kernel(struct findings *f);
-/* Everybody else's rules, for each configured tunnel with uplink veth or exceptions. */
+/* Everybody else's rules, for each configured tunnel: on the ways of its packets, of its exceptions, and of names. */
 void examine_firewall(struct findings *f);
 /* The exceptions of the tunnels that stand, whoever looks after them. */
 void examine_exceptions(struct findings *f);

@@ -6,7 +6,6 @@
 #include "base/str.h"
 #include "base/parse.h"
 #include "base/places.h"
-#include "net/blocker.h"
 #include "net/netns.h"
 #include "net/plan.h"
 #include "net/uplink.h"
@@ -36,60 +35,6 @@ int tunnelnet_dropped(struct tunnelnet *n, uint64_t *ret)
 		return r;
 	*ret = inner + outer;
 	return 0;
-}
-
-int tunnelnet_traffic(struct tunnelnet *n, uint64_t *ret_entered, uint64_t *ret_left)
-{
-	uint64_t entered, left;
-	int r;
-
-	if (n->j.uplink != UPLINK_VETH)
-		return -EOPNOTSUPP;
-	r = nft_read_counter(-EBADF, n->table, "entered", &entered);
-	if (r == 0)
-		r = nft_read_counter(-EBADF, n->table, "left", &left);
-	if (r < 0)
-		return r;
-	*ret_entered = entered;
-	*ret_left = left;
-	return 0;
-}
-
-static char *blocked_sentence(const struct tunnelnet *n, const struct blocker *b, const char *server)
-{
-	static const char unknown[] = "rules that nsvpn cannot read, or a security module (`nsvpn doctor` says more)";
-	bool known = b->verdict != WALK_PASSES;
-
-	return str_format("this machine's firewall drops %s %s: %s%s; set Uplink=socket in the settings.conf of tunnel %s%s%s",
-			  b->is_answer ? "the answers of" : "the packets to", server,
-			  b->verdict == WALK_MAY_DROP ? "probably " : "", known ? b->who : unknown, n->name,
-			  known ? ", or make an exception: " : "", known ? b->remedy : "");
-}
-
-int tunnelnet_blocker(struct tunnelnet *n, bool proven, char **ret_sentence)
-{
-	struct blocker_way way = { .protocol = n->j.transport == TRANSPORT_TCP ? IPPROTO_TCP : IPPROTO_UDP };
-	char server[ENDPOINT_STR_MAX];
-	struct blocker b;
-	int r;
-
-	if (n->j.uplink != UPLINK_VETH || !inaddr_is_set(&n->j.server.addr))
-		return 0;
-	way.server = n->j.server;
-	way.inside = net_inside_addr(n, way.server.addr.family);
-	(void)str_copy(way.veth, sizeof(way.veth), n->veth); /* both are IFNAMSIZ */
-	(void)str_copy(way.outgoing, sizeof(way.outgoing), n->j.outgoing);
-	r = blocker_look(&way, &b);
-	if (r < 0 && !proven)
-		return r;
-	if (r < 0)
-		b = (struct blocker){ 0 };
-	if (b.verdict == WALK_DROPS || proven) {
-		*ret_sentence = blocked_sentence(n, &b, endpoint_format(&way.server, server, sizeof(server)));
-		r = *ret_sentence ? 1 : -ENOMEM;
-	}
-	blocker_done(&b);
-	return r;
 }
 
 int tunnelnet_way(struct tunnelnet *n, const struct inaddr *to, struct uplink_way *ret)

@@ -348,8 +348,8 @@ static enum tri match_condition(struct words *w, const struct condition *c, cons
 }
 
 /*
- * "fib saddr . mark . iif oif missing" asks the routing table. The source of our packet is behind the veth, with a route, and
- * the server is not this machine; anything else is not known.
+ * "fib saddr . mark . iif oif missing" asks the routing table. The source of our packet is behind the veth or this machine,
+ * with a route; anything else than that and whether it is to this machine is not known.
  */
 static enum tri match_fib(struct words *w, const struct walk_packet *p)
 {
@@ -368,7 +368,7 @@ static enum tri match_fib(struct words *w, const struct walk_packet *p)
 	}
 	(void)take(w, "type");
 	if (!is_source && take(w, "local"))
-		return TRI_NO;
+		return tri(p->to_machine);
 	return match_operand(w, value_unknown, p);
 }
 

@@ -20,6 +20,7 @@ struct walk_packet {
 	uint8_t protocol;      /* IPPROTO_UDP, IPPROTO_TCP */
 	uint16_t sport, dport; /* 0: any */
 	bool established;      /* else the first of its connection */
+	bool to_machine;       /* an address of this machine */
 };
 
 enum walk_verdict { WALK_PASSES, WALK_MAY_DROP, WALK_DROPS, _WALK_VERDICT_MAX };

@@ -184,7 +184,7 @@ static int read_line(struct reader *r, enum token t, char ***ret)
 
 static enum nf_hook hook_from_string(const char *s)
 {
-	static const char *const names[] = { "prerouting", "forward", "postrouting" };
+	static const char *const names[] = { "prerouting", "forward", "postrouting", "input", "output" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (str_eq(s, names[i]))

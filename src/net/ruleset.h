@@ -1,7 +1,7 @@
 /*
  * Somebody else's nftables ruleset, read from the text that `nft list ruleset` prints.
  *
- * Theory. Only what decides about forwarded packets is kept: tables, chains, and each rule as its words. Text and not
+ * Theory. Only what decides about packets is kept: tables, chains, and each rule as its words. Text and not
  * netlink: libnftables turns the rules of iptables-nft into the same words, and a person who is told "this rule" finds
  * it again. What is not understood is kept as words, too; packet-walk.h says "perhaps" there.
  */
@@ -10,7 +10,15 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 
-enum nf_hook { NF_HOOK_PREROUTING, NF_HOOK_FORWARD, NF_HOOK_POSTROUTING, NF_HOOK_OTHER, _NF_HOOK_MAX };
+enum nf_hook {
+	NF_HOOK_PREROUTING,
+	NF_HOOK_FORWARD,
+	NF_HOOK_POSTROUTING,
+	NF_HOOK_INPUT,
+	NF_HOOK_OUTPUT,
+	NF_HOOK_OTHER,
+	_NF_HOOK_MAX
+};
 
 struct nf_rule {
 	char *text;   /* for people: one line */

@@ -114,9 +114,12 @@ int tunnelnet_reassert(struct tunnelnet *n, char **ret_done, char **ret_error);
 int tunnelnet_traffic(struct tunnelnet *n, uint64_t *ret_entered, uint64_t *ret_left);
 /*
  * Who that is. 1: *ret_sentence names table, chain, rule and remedy; 0: nobody was found. proven: the figures above say that
- * there is somebody, so a rule that only may drop is named, too, and 1 is certain.
+ * there is somebody, so a rule that only may drop is named, too, and 1 is certain. Without the figures (uplink = socket):
+ * a rule that drops for certain.
  */
 int tunnelnet_blocker(struct tunnelnet *n, bool proven, char **ret_sentence);
+/* The same about the questions for the server's name. 1: somebody drops them for certain; 0; -errno. */
+int tunnelnet_names_blocker(struct tunnelnet *n, char **ret_sentence);
 
 /* The way of this machine's packets to an address. */
 struct uplink_way {

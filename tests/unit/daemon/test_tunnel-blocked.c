@@ -116,12 +116,85 @@ Test(tunnel_blocked, a_tunnel_that_was_connected_says_it_and_goes_on)
 	cr_assert_str_eq(t->last_error, "this machine's firewall drops the packets: table t");
 }
 
-Test(tunnel_blocked, the_other_uplink_is_not_looked_at)
+/* Nothing is counted there: the rules are read, and nobody is blamed who only may drop. */
+Test(tunnel_blocked, of_the_other_uplink_the_rules_are_read)
+{
+	world_begin(play_silent);
+	cr_assert_str_empty(up_and_wait().name);
+	home()->uplink = UPLINK_SOCKET;
+	tunnel_blocked_stop(home());
+	net.entered = 5; /* of something else */
+	net.is_blocked = true;
+	tunnel_blocked_start(home());
+	cr_assert(run_until_state(home(), TUNNEL_STATE_FAILED));
+	cr_assert_eq(net_count("blocker"), 1);
+	cr_assert_eq(net_count("blocker-proven"), 0);
+	cr_assert_str_eq(home()->last_error, "this machine's firewall drops the packets: table t");
+}
+
+Test(tunnel_blocked, the_other_uplink_is_looked_at_twice)
 {
 	world_begin(play_silent);
 	cr_assert_str_empty(up_and_wait().name);
 	home()->uplink = UPLINK_SOCKET;
 	tunnel_blocked_stop(home());
 	tunnel_blocked_start(home());
+	run_for(4 * USEC_PER_SEC);
+	cr_assert_eq(net_count("blocker"), 2);
+	cr_assert_eq(home()->state, TUNNEL_STATE_CONNECTING);
 	cr_assert_null(home()->blocked_timer);
+}
+
+static bool has_socket(void *userdata)
+{
+	return ((struct tunnel *)userdata)->monitor.phase == MONITOR_PHASE_SOCKET;
+}
+
+Test(tunnel_blocked, questions_for_the_server_s_name_may_be_what_is_dropped)
+{
+	world_begin(play_silent);
+	cr_assert_str_empty(up_and_wait().name);
+	cr_assert(run_until(has_socket, home(), 10));
+	tunnel_blocked_stop(home());
+	net.names_are_blocked = true;
+	tunnel_blocked_start_names(home());
+	cr_assert(run_until_state(home(), TUNNEL_STATE_FAILED));
+	cr_assert_str_eq(home()->last_error, "this machine's firewall drops the questions: table t");
+}
+
+Test(tunnel_blocked, a_server_that_has_an_address_by_then_is_another_look)
+{
+	world_begin(play_silent);
+	cr_assert_str_empty(up_and_wait().name);
+	cr_assert(run_until(has_socket, home(), 10));
+	tunnel_blocked_stop(home());
+	net.names_are_blocked = true;
+	tunnel_blocked_start_names(home());
+	tunnel_blocked_start(home());
+	tunnel_blocked_start_names(home()); /* the next try's; the look at the socket goes on */
+	run_for(2 * USEC_PER_SEC);
+	cr_assert_eq(net_count("blocker-names"), 0);
+	cr_assert_eq(home()->state, TUNNEL_STATE_CONNECTING);
+}
+
+/* The engine sees less: "cannot be reached". */
+Test(tunnel_blocked, who_it_is_stays_said_until_it_is_somebody_else)
+{
+	struct tunnel *t;
+
+	world_begin(play_good);
+	(void)up_until(TUNNEL_STATE_CONNECTED);
+	t = home();
+	t->uplink = UPLINK_SOCKET;
+	net.is_blocked = true;
+	tunnel_engine_lost(t, "no packets");
+	tunnel_blocked_start(t);
+	run_for(2 * USEC_PER_SEC);
+	tunnel_set_failure(t, FAIL_UNREACHABLE, "server s cannot be reached");
+	cr_assert_str_eq(t->last_error, "this machine's firewall drops the packets: table t");
+	net.is_blocked = false;
+	tunnel_blocked_start(t);
+	run_for(4 * USEC_PER_SEC);
+	tunnel_set_failure(t, FAIL_UNREACHABLE, "server s cannot be reached");
+	cr_assert_str_eq(t->last_error, "server s cannot be reached");
 }

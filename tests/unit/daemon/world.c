@@ -194,6 +194,15 @@ int tunnelnet_traffic(struct tunnelnet *n _unused_, uint64_t *ret_entered, uint6
 	return net.traffic_error;
 }
 
+int tunnelnet_names_blocker(struct tunnelnet *n _unused_, char **ret_sentence)
+{
+	note("blocker-names");
+	if (!net.names_are_blocked)
+		return 0;
+	*ret_sentence = strdup("this machine's firewall drops the questions: table t");
+	return 1;
+}
+
 int tunnelnet_blocker(struct tunnelnet *n _unused_, bool proven, char **ret_sentence)
 {
 	note(proven ? "blocker-proven" : "blocker");

@@ -32,6 +32,7 @@ extern struct fake_net {
 	uint64_t entered, left; /* packets that came to the host, and those that went out */
 	int traffic_error;
 	bool is_blocked; /* somebody's firewall is found */
+	bool names_are_blocked;
 	unsigned n_inside; /* programs in the namespace */
 	pid_t inside[4];
 	/* what was done, in order: "prepare,tun,transport,connect,..." */

@@ -126,3 +126,73 @@ Test(blocker, the_older_tables_only_may)
 	cr_assert_eq(b.verdict, WALK_PASSES);
 	blocker_done(&b);
 }
+
+/* ---- packets of the machine itself ---- */
+
+static struct blocker look_own(const char *text, const char *server, bool to_machine)
+{
+	struct blocker_way way = { .outgoing = "eth0", .protocol = IPPROTO_UDP, .to_machine = to_machine };
+	struct ruleset *rs = NULL;
+	struct blocker b;
+
+	cr_assert_eq(endpoint_parse(server, &way.server), 0);
+	cr_assert_eq(inaddr_parse(way.server.addr.family == AF_INET ? "192.168.77.2" : "2001:db8:77::2", &way.inside), 0);
+	cr_assert_eq(ruleset_parse(text, &rs), 0);
+	cr_assert_eq(blocker_find(rs, 1, &way, &b), 0);
+	ruleset_free(rs);
+	return b;
+}
+
+static void own_is_blocked(const char *text, const char *server, bool is_answer, const char *who, const char *remedy)
+{
+	struct blocker b = look_own(text, server, false);
+
+	cr_assert_eq(b.verdict, WALK_DROPS, "%s: %d", text, b.verdict);
+	cr_assert_eq(b.is_answer, is_answer);
+	cr_assert_str_eq(b.who, who);
+	cr_assert_str_eq(b.remedy, remedy);
+	blocker_done(&b);
+}
+
+Test(blocker, of_the_machine_s_own_packets_is_in_output_and_input)
+{
+	own_is_blocked("table inet m {\nchain o {\ntype filter hook output priority 0; policy drop;\noifname \"lo\" accept\n}\n}\n",
+		       "198.51.100.10:1194", false, "the policy drop of chain o in table inet m",
+		       "nft 'insert rule inet m o ip daddr 198.51.100.10 udp dport 1194 accept'");
+	own_is_blocked("table ip filter {\nchain INPUT {\ntype filter hook input priority 0; policy drop;\n}\n}\n",
+		       "198.51.100.10:1194", true, "the policy drop of chain INPUT in table ip filter",
+		       "iptables -I INPUT -p udp -s 198.51.100.10 --sport 1194 -j ACCEPT");
+	own_is_blocked("table ip6 filter {\nchain ufw6-before-forward {\n}\nchain OUTPUT {\ntype filter hook output priority 0; policy drop;\n}\n}\n",
+		       "[2001:db8::10]:1194", false, "the policy drop of chain OUTPUT in table ip6 filter",
+		       "ufw allow out proto udp to 2001:db8::10 port 1194");
+}
+
+Test(blocker, of_the_machine_s_own_packets_is_not_who_forwards_nothing)
+{
+	static const char *const texts[] = {
+		"table ip filter {\nchain FORWARD {\ntype filter hook forward priority 0; policy drop;\n}\n}\n",
+		"table inet m {\nchain i {\ntype filter hook input priority 0; policy drop;\nct state established accept\n}\n}\n",
+		("table inet m {\nchain o {\ntype filter hook output priority 0; policy drop;\n"
+		 "ip daddr 198.51.100.10 udp dport 1194 accept\n}\n}\n"),
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct blocker b = look_own(texts[i], "198.51.100.10:1194", false);
+
+		cr_assert_eq(b.verdict, WALK_PASSES, "%s: %s", texts[i], b.who);
+		blocker_done(&b);
+	}
+}
+
+Test(blocker, knows_packets_to_the_machine_itself)
+{
+	static const char text[] = "table inet m {\nchain o {\ntype filter hook output priority 0; policy drop;\n"
+				   "fib daddr type local accept\n}\n}\n";
+	struct blocker b = look_own(text, "127.0.0.53:53", true);
+
+	cr_assert_eq(b.verdict, WALK_PASSES);
+	blocker_done(&b);
+	b = look_own(text, "198.51.100.10:53", false);
+	cr_assert_eq(b.verdict, WALK_DROPS);
+	blocker_done(&b);
+}

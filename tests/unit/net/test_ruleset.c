@@ -55,7 +55,7 @@ Test(ruleset, knows_names_and_numbers_of_priorities)
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(freep) char *text = str_format(
-			"table ip t {\nchain c {\ntype filter hook input priority %s; policy accept;\n}\n}\n", cases[i].text);
+			"table ip t {\nchain c {\ntype filter hook ingress priority %s; policy accept;\n}\n}\n", cases[i].text);
 		struct ruleset *rs = parse(text);
 
 		cr_assert_eq(rs->tables[0].chains[0].priority, cases[i].value, "%s", cases[i].text);
