@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "base/places.h"
 #include "cli/bring-up.h"
 #include "cli/caller.h"
