@@ -195,8 +195,8 @@ $(F)/%.o: src/%.c
 	$(Q)clang $(ALL_CPPFLAGS) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
 $(F)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_OBJS)
 	$(call say,FUZZ,$@)
-	$(Q)clang $(ALL_CPPFLAGS) -Itests $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJS) $(FUZZ_EXTRA) $(LIBS_crypto) $(LIBS_lzo)
--include $(FUZZ_OBJS:.o=.d)
+	$(Q)clang $(ALL_CPPFLAGS) -Itests $(FUZZ_FLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d -MT $@ -o $@ $< $(FUZZ_OBJS) $(FUZZ_EXTRA) $(LIBS_crypto) $(LIBS_lzo)
+-include $(FUZZ_OBJS:.o=.d) $(FUZZ_BINS:=.d)
 
 # Pieces of the helper for two targets only, which play the rest of it.
 FUZZ_OBJS_bus      := $(patsubst %,$(F)/daemon/%.o,manager-bus exec auth-pair)

@@ -3,7 +3,7 @@
  * the one door, into decoding and the checks of what comes along. What the methods then do to tunnels is played here, so
  * nothing of the machine is touched.
  *
- * Input: method, who calls, name, then arguments; see the functions that take() them. Each call is answered once, with success
+ * Input: method, who calls and the tunnel's state, name, then arguments; see the functions that take() them. Each call is answered once, with success
  * or with an error of ours or of sd-bus, in clean text.
  */
 #include <errno.h>
@@ -68,6 +68,19 @@ void manager_refresh_stats(struct manager *m _unused_)
 {
 }
 
+/* What is used once goes, the rest stays as it was. */
+static void forget_answer(int fd, ssize_t before)
+{
+	char buf[AUTH_PAIR_MAX + 3];
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	ssize_t n;
+
+	REQUIRE(copy >= 0 && auth_pair_forget_answer(&copy, before & 1) == 0);
+	n = pread(copy, buf, sizeof(buf), 0);
+	REQUIRE(n >= 2 && n <= before && buf[n - 1] == '\0');
+	(void)close(copy);
+}
+
 void tunnel_up(struct tunnel *t, const struct up_options *options, tunnel_reply_fn fn, void *userdata)
 {
 	char buf[AUTH_PAIR_MAX + 3];
@@ -77,6 +90,7 @@ void tunnel_up(struct tunnel *t, const struct up_options *options, tunnel_reply_
 		n = pread(options->auth_fd, buf, sizeof(buf), 0);
 		REQUIRE(n >= 2 && buf[n - 1] == '\0' && memchr(buf, '\0', (size_t)n) != buf + n - 1);
 		REQUIRE(fcntl(options->auth_fd, F_GET_SEALS) & F_SEAL_WRITE);
+		forget_answer(options->auth_fd, n);
 	}
 	fn(userdata, t, NULL, NULL);
 }
@@ -166,6 +180,9 @@ int LLVMFuzzerInitialize(int *argc _unused_, char ***argv _unused_)
 	REQUIRE(sd_bus_add_object_vtable(client, NULL, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", pid1,
 					 NULL) >= 0);
 	REQUIRE(sd_bus_start(client) >= 0);
+	/* A message with a descriptor would wait for the greetings to end, and nobody but us can end them. */
+	while (sd_bus_is_ready(client) == 0 || sd_bus_is_ready(server) == 0)
+		REQUIRE(sd_bus_process(client, NULL) >= 0 && sd_bus_process(server, NULL) >= 0);
 	return 0;
 }
 
@@ -346,7 +363,9 @@ static int call(void)
 	uint8_t caller;
 	int r;
 
-	caller = take() % 8;
+	caller = take();
+	tunnel.state = (enum tunnel_state)((TUNNEL_STATE_CONNECTED + (caller >> 3)) % _TUNNEL_STATE_MAX);
+	caller %= 8;
 	who.uid = caller < ARRAY_SIZE(callers) ? callers[caller] : user();
 	r = sd_bus_message_new_method_call(client, &m, NULL, BUS_PATH, BUS_IFACE_MANAGER, methods[i].member);
 	if (r >= 0)

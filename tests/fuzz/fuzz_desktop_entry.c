@@ -34,7 +34,7 @@ static void check_text(const char *text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct desktop_rewrite w = { "/opt/n s/nsvpn", "home", "app", false };
-	char *copy = malloc(size + 1), *text = NULL, *error = NULL;
+	char *copy = malloc(size + 1), *text = NULL, *error = NULL, **args;
 	struct desktop_entry e = { 0 };
 	int r;
 
@@ -43,6 +43,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	r = desktop_entry_parse(copy, size, &e, &error);
 	REQUIRE(r == 0 || (r == -EINVAL && error && !e.keys));
 	if (r == 0) {
+		if (desktop_entry_original(&e, &args) == 0) {
+			REQUIRE(args && args[0]);
+			strv_free(args);
+		}
 		r = desktop_entry_rewrite(&e, &w, &text, &error);
 		REQUIRE(r == 0 ? text != NULL : r == -EINVAL && error && !text);
 		if (text)

@@ -3,13 +3,14 @@
  * have put inside, the decompressors included.
  *
  * First byte: framing in bits 0-1, decompression in bit 2, cipher in bits 3-4, format in bit 5, CBC in place of AEAD in bit 6,
- * `fragment` in bit 7. Second byte: how much
- * more room than the datagram the output has, and in its last bit whether the keys are of epochs.
+ * `fragment` in bit 7. Second byte: how much more room than the datagram the output has, and in its last bit whether the keys
+ * are of epochs. Third byte: what else happens (later()).
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/ovpn-data.h"
+#include "proto/ovpn-data-format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -84,44 +85,99 @@ static ssize_t open_exact(struct ovpn_data *d, const uint8_t *wire, size_t len, 
 	return n;
 }
 
+static void forget(struct pair *p)
+{
+	p->us = ovpn_data_free(p->us);
+	p->peer = ovpn_data_free(p->peer);
+	framing_done(&p->framing);
+}
+
+/* What depends on packets before this one. The pair is of no use for others afterwards. */
+static void later(struct pair *p, uint8_t what, const uint8_t *inner, size_t len)
+{
+	enum ovpn_inner kind;
+	uint8_t *wire[2] = { malloc(len + OVPN_DATA_OVERHEAD_MAX), malloc(len + OVPN_DATA_OVERHEAD_MAX) };
+	ssize_t n[2];
+
+	require(wire[0] && wire[1]);
+	n[0] = ovpn_data_seal(p->peer, inner, len, wire[0]);
+	switch (what & 7) {
+	case 2: /* an epoch that is so far away */
+		for (unsigned i = 0; p->peer->epoch && i < what >> 3; i++)
+			require(ovpn_data_epoch_skip(p->peer, 0) == 0);
+		break;
+	case 3: /* counters at their ends */
+		if (p->peer->epoch)
+			require(ovpn_data_epoch_skip(p->peer, (UINT64_C(1) << 48) - 2) == 0);
+		p->peer->pid = OVPN_DATA_PID_LAST - 1;
+		break;
+	case 4:
+		while (p->peer->epoch && ovpn_data_epoch_send(p->peer) < 300 && ovpn_data_epoch_skip(p->peer, 0) == 0)
+			;
+		break;
+	case 5:
+		p->us->n_forged = OVPN_DATA_FORGED_LIMIT - 1;
+		(void)open_exact(p->us, inner, len, 0, &kind, NULL);
+		break;
+	default:
+		break;
+	}
+	n[1] = ovpn_data_seal(p->peer, inner, len, wire[1]);
+	for (unsigned i = 0; i < 4; i++) { /* the later one first, and both twice */
+		unsigned which = i & 1 ? 0 : 1;
+
+		if (n[which] > 0 && open_exact(p->us, wire[which], (size_t)n[which], 64, &kind, NULL) >= 0)
+			n[which] = -n[which]; /* taken: not again */
+		else if (n[which] < 0)
+			require(open_exact(p->us, wire[which], (size_t)-n[which], 64, &kind, NULL) < 0);
+	}
+	(void)ovpn_data_seal(p->peer, inner, len, wire[0]);
+	(void)ovpn_data_is_exhausted(p->peer);
+	free(wire[0]);
+	free(wire[1]);
+	forget(p);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	enum ovpn_inner kind = OVPN_INNER_PING;
 	struct pair *p;
 	uint8_t *wire, *inner = NULL;
 	size_t len, more;
+	uint8_t then;
 	ssize_t n, got;
 
-	if (size < 2)
+	if (size < 3)
 		return 0;
 	p = pair_of(data[0], data[1] & 1);
 	more = (size_t)data[1] * 16;
-	len = size - 2;
+	then = data[2];
+	data += 3;
+	len = size - 3;
 	/* a forgery is never accepted */
-	require(open_exact(p->us, data + 2, len, more, &kind, NULL) < 0);
+	require(open_exact(p->us, data, len, more, &kind, NULL) < 0);
 	wire = malloc(len + OVPN_DATA_OVERHEAD_MAX);
 	require(wire);
 	/* a peer with the key put these bytes inside */
-	n = ovpn_data_seal(p->peer, data + 2, len, wire);
+	n = ovpn_data_seal(p->peer, data, len, wire);
 	if (n > 0)
 		(void)open_exact(p->us, wire, (size_t)n, more, &kind, NULL);
 	/* and our own framing comes off again */
 	p->peer->framing = &p->framing;
 	p->peer->fragment = p->us->fragment;
-	n = ovpn_data_seal(p->peer, data + 2, len, wire);
+	n = ovpn_data_seal(p->peer, data, len, wire);
 	if (n > 0) {
 		got = open_exact(p->us, wire, (size_t)n, more, &kind, &inner);
-		require(got <= 0 || ((size_t)got == len && memcmp(inner + OVPN_DATA_LEAD_MAX, data + 2, len) == 0));
+		require(got <= 0 || ((size_t)got == len && memcmp(inner + OVPN_DATA_LEAD_MAX, data, len) == 0));
 		free(inner);
 	}
 	p->peer->framing = &p->plain;
 	p->peer->fragment = NULL;
 	/* the counters of 256 pairs must outlast any run */
-	if (ovpn_data_wants_rekey(p->peer)) {
-		p->us = ovpn_data_free(p->us);
-		p->peer = ovpn_data_free(p->peer);
-		framing_done(&p->framing);
-	}
+	if (then)
+		later(p, then, data, len);
+	else if (ovpn_data_wants_rekey(p->peer))
+		forget(p);
 	free(wire);
 	return 0;
 }

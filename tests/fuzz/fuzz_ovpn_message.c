@@ -1,8 +1,9 @@
-/* The byte stream of control messages, in pieces of a size that the first byte chooses, and the parser behind it. */
+/* The byte stream of control messages, in pieces of a size that the first byte chooses, and the parsers behind it. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
+#include "proto/ovpn-login.h"
 #include "proto/ovpn-message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -12,6 +13,35 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 		if (!(expr))                                                                                           \
 			abort();                                                                                       \
 	} while (0)
+
+/* The questions that a text may hold, and answers with what is in it. */
+static void login(const char *text)
+{
+	struct ovpn_login_request request;
+	struct proto_challenge challenge;
+	struct secret *answer, *password = NULL;
+	char *line;
+
+	if (ovpn_login_crv1(text, &challenge) == 0) {
+		require(str_is_clean_utf8(challenge.text, strlen(challenge.text)) && challenge.username && challenge.prefix);
+		proto_challenge_done(&challenge);
+	}
+	if (ovpn_login_request(text, &request)) {
+		require(str_is_clean_utf8(request.text, strlen(request.text)));
+		require(request.question != PROTO_QUESTION_URL || str_has_prefix(request.text, "https://"));
+	}
+	require(secret_new_copy(&answer, text, strlen(text)) == 0);
+	for (int concat = 0; concat < 2; concat++) {
+		if (ovpn_login_static(answer, answer, concat, &password) == 0)
+			secret_free(TAKE_PTR(password));
+		else
+			require(strlen(text) > OVPN_ANSWER_MAX);
+	}
+	line = ovpn_login_response(answer);
+	require(line && str_is_clean_utf8(line, strlen(line)));
+	free(line);
+	secret_free(answer);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -36,6 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			require(line[0] && strlen(line) <= OVPN_MESSAGE_MAX && str_is_clean_utf8(line, strlen(line)));
 			ovpn_message_parse(line, &m);
 			require(m.type < _OVPN_MESSAGE_MAX && m.text && m.backoff <= 3600 && m.timeout <= 86400);
+			login(line);
+			login(m.text);
 			require(!m.text[0] || (m.text >= line && m.text <= line + strlen(line)));
 		}
 		require(len == 0 && r.len <= OVPN_MESSAGE_MAX);

@@ -1,6 +1,6 @@
 /*
  * Control packets from the network: unwrapping (none, tls-auth, tls-crypt), the plain parser, the reliability layer as
- * a sequence of operations, key method 2 and the peer's options string.
+ * a sequence of operations, key method 2 and the peer's options string, and its peer info.
  *
  * The first byte selects what the rest is. Random bytes never get past an HMAC, so for the wrapped modes the rest is
  * also taken as a plain packet that the peer wraps.
@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "proto/ovpn-keys.h"
+#include "proto/ovpn-peerinfo.h"
 #include "proto/ovpn-reliable.h"
 #include "proto/ovpn-wrap.h"
 
@@ -124,17 +126,68 @@ static void fuzz_reliable(const uint8_t *p, size_t len)
 static void fuzz_keys(const uint8_t *p, size_t len, bool from_client)
 {
 	struct ovpn_key_message m;
+	uint8_t *copy;
 	char word[64];
+	size_t n;
 
 	if (ovpn_key_message_parse(p, len, from_client, &m) < 0)
 		return;
 	(void)ovpn_occ_get(m.options, "cipher", word, sizeof(word));
 	(void)ovpn_occ_get(m.options, "auth", word, 1);
+	/* What was read can be written, and is read as the same. */
+	copy = malloc(OVPN_KEY_MESSAGE_MAX);
+	require(copy);
+	if (ovpn_key_message_build(&m, from_client, copy, OVPN_KEY_MESSAGE_MAX, &n) == 0) {
+		struct ovpn_key_message again;
+
+		require(ovpn_key_message_parse(copy, n, from_client, &again) == 0);
+		require(memcmp(&m.source, &again.source, sizeof(m.source)) == 0);
+		require(strcmp(m.options ? m.options : "", again.options ? again.options : "") == 0);
+	}
+	free(copy);
 	for (int i = 0; i < 3; i++) {
 		const char *s = (const char *[]){ m.username, m.password, m.peer_info }[i];
 
 		require(!s || strlen(s) < len);
 	}
+}
+
+/* Four texts: our list of ciphers, the peer's info, its options string, the cipher that it pushes. */
+static void fuzz_peerinfo(const uint8_t *p, size_t len)
+{
+	char *text[4], ciphers[OVPN_CIPHERS_MAX], line[64], ours[OVPN_PEERINFO_MAX], *error = NULL;
+	struct ovpn_options o = { .push_peer_info = len & 1, .cipher_fallback = len & 2 ? (char *)"AES-256-CBC" : NULL, .pull = len & 4 };
+	const struct ovpn_cipher *cipher;
+
+	for (unsigned i = 0; i < 4; i++) {
+		const uint8_t *end = memchr(p, 0, len);
+		size_t n = end ? (size_t)(end - p) : len;
+
+		text[i] = strndup((const char *)p, n);
+		require(text[i]);
+		n = MIN(n + 1, len);
+		p += n;
+		len -= n;
+	}
+	if (ovpn_peerinfo_ciphers(text[0], ciphers, sizeof(ciphers)) == 0) {
+		char *lines[] = { text[1], NULL };
+
+		o.ciphers = ciphers;
+		o.ui_ver = lines;
+		if (ovpn_peerinfo_format(&o, 1500, ours, sizeof(ours)) == 0)
+			require(strlen(ours) < sizeof(ours) && ovpn_peerinfo_get(ours, "IV_PROTO", line, sizeof(line)) == 0);
+		cipher = ovpn_peerinfo_first_common(text[1], ciphers);
+		require(!cipher || strstr(ciphers, cipher->name));
+		if (ovpn_peerinfo_select_cipher(&o, text[3], text[2], &cipher, &error) == 0)
+			require(cipher && !error);
+		else
+			require(error && str_is_clean_utf8(error, strlen(error)));
+	}
+	if (ovpn_peerinfo_get(text[1], "IV_CIPHERS", line, sizeof(line)) == 0)
+		(void)ovpn_peerinfo_first_common(line, "AES-256-GCM:AES-128-GCM");
+	free(error);
+	for (unsigned i = 0; i < 4; i++)
+		free(text[i]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -144,7 +197,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size)
 		return 0;
 	p = exact(data + 1, size - 1);
-	switch (data[0] % 7) {
+	switch (data[0] % 8) {
 	case 0:
 		fuzz_plain(p, size - 1);
 		break;
@@ -160,8 +213,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 4:
 		fuzz_reliable(p, size - 1);
 		break;
+	case 7:
+		fuzz_peerinfo(p, size - 1);
+		break;
 	default:
-		fuzz_keys(p, size - 1, data[0] % 7 == 6);
+		fuzz_keys(p, size - 1, data[0] % 8 == 6);
 	}
 	free(p);
 	return 0;

@@ -16,7 +16,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char pem[] = "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n"
 			  "-----BEGIN PRIVATE KEY-----\nAA\n-----END PRIVATE KEY-----\n";
 
-/* Any name that begins with a letter is there; its first letter says what is in it. */
+#define ROW "00112233445566778899aabbccddeeff\n"
+#define ROWS ROW ROW ROW ROW
+#define ZEROS_20 "AAAAAAAAAAAAAAAAAAAA"
+#define ZEROS ZEROS_20 ZEROS_20 ZEROS_20 ZEROS_20 ZEROS_20 "\n"
+static const char static_key[] = "-----BEGIN OpenVPN Static key V1-----\n" ROWS ROWS ROWS ROWS "-----END OpenVPN Static key V1-----\n";
+/* 256 bytes and a wrapped key of 291, whose length ends it. */
+static const char client_key[] = "-----BEGIN OpenVPN tls-crypt-v2 client key-----\n" ZEROS ZEROS ZEROS ZEROS ZEROS ZEROS ZEROS
+	ZEROS_20 "AAAAAAABIw==\n-----END OpenVPN tls-crypt-v2 client key-----\n";
+static const char crl[] = "-----BEGIN X509 CRL-----\nAA\n-----END X509 CRL-----\n";
+
+/* A name is there by its first letter, which says what is in the file. */
 static int load(void *userdata, const char *path, struct secret **ret)
 {
 	(void)userdata;
@@ -26,6 +36,12 @@ static int load(void *userdata, const char *path, struct secret **ret)
 		return secret_new_copy(ret, "0\x82\x01\x00\xff", 5);
 	if (path[0] == 'e')
 		return secret_new_copy(ret, "</ca>\nup /x\n", 12);
+	if (path[0] == 't')
+		return secret_new_copy(ret, static_key, sizeof(static_key) - 1);
+	if (path[0] == 'v')
+		return secret_new_copy(ret, client_key, sizeof(client_key) - 1);
+	if (path[0] == 'r')
+		return secret_new_copy(ret, crl, sizeof(crl) - 1);
 	return path[0] == 'l' ? secret_new_copy(ret, "user\npassword\n", 14) : -ENOENT;
 }
 

@@ -176,12 +176,15 @@ void peer_say(struct peer *p, const char *text)
 {
 	if (!p->primary || !SSL_is_init_finished(p->primary->ssl))
 		return;
-	MUST(SSL_write(p->primary->ssl, text, (int)strlen(text) + 1) > 0);
-	flush_tls(p->primary);
+	/* A connection that is broken or closed takes nothing more. */
+	if (SSL_write(p->primary->ssl, text, (int)strlen(text) + 1) > 0)
+		flush_tls(p->primary);
 }
 
 void peer_close_tls(struct peer *p)
 {
+	if (!p->primary || !SSL_is_init_finished(p->primary->ssl))
+		return;
 	(void)SSL_shutdown(p->primary->ssl); /* one-sided */
 	flush_tls(p->primary);
 }
@@ -263,7 +266,8 @@ static void exchange(struct peer *p, struct peer_key *k, const uint8_t *data, si
 	MUST(ovpn_key_source_fill(&k->mine, false, NULL, NULL) == 0);
 	answer.source = k->mine;
 	MUST(ovpn_key_message_build(&answer, false, buf, sizeof(buf), &n) == 0);
-	MUST(SSL_write(k->ssl, buf, (int)n) > 0);
+	if (SSL_write(k->ssl, buf, (int)n) <= 0)
+		return; /* broken meanwhile */
 	k->exchanged = true;
 	if (p->pushed) {
 		generate(p, k, now);
