@@ -125,4 +125,44 @@ for u in ${UPLINKS:-veth socket}; do
   echo "$before" >$WORK/before.txt
   ok "$u: the machine is as it was" diff <(grep -vE 'fe80|ff00|inet6|valid_lft|mtu' $WORK/before.txt) <(grep -vE 'fe80|ff00|inet6|valid_lft|mtu' $WORK/after.txt)
 done
+
+# A server over IPv6: another interface, another address of the same network (as a router hands out after a renumbering, or
+# a temporary address that has had its day), and no network for a moment.
+in_ns router ip -6 addr add 2001:db8:78::1/64 dev h1 nodad
+in_ns inet ip -6 route add 2001:db8:78::/64 via 2001:db8:99::1
+host ip -6 addr add 2001:db8:78::2/64 dev eth1 nodad
+host ip -6 route replace default via 2001:db8:77::1 metric 1024
+to6_eth1() { host ip -6 route replace default via 2001:db8:78::1 metric 1024; }
+to6_eth0() { host ip -6 route replace default via 2001:db8:77::1 metric 1024; }
+readdress6() {
+  host ip -6 addr add 2001:db8:77::9/64 dev eth0 nodad
+  host ip -6 addr del 2001:db8:77::2/64 dev eth0
+}
+back_to_old_address6() {
+  host ip -6 addr add 2001:db8:77::2/64 dev eth0 nodad
+  host ip -6 addr del 2001:db8:77::9/64 dev eth0
+}
+sed -i 's/^remote .*/remote 2001:db8:10::10 1195 udp6/' $WORK/b.ovpn
+VPN_FLOW4="$VPN_FLOW6" # judge2_start
+for u in ${UPLINKS:-veth socket}; do
+  lab_import b home $u || exit 1
+  # What the server still tells an old session's address goes out on the wire that this address was on.
+  judge_start one "${VPN_FLOW6}1195" udp:198.51.100.10:1195 "$ISP_DNS"
+  judge2_start
+  ok "$u, IPv6: up" nsvpn up home --timeout 20
+  spawn host "$NSVPN" exec -t home -- "$LABBIN"/tcpkeep client 192.0.2.80:5001 --seconds 12 --rate 20 --patience 30 >$WORK/keep.out 2>&1
+  keep=$!
+  pid=$(engine_pid)
+  follows "$u, IPv6" "the other interface" to6_eth1
+  follows "$u, IPv6" "back again" to6_eth0
+  follows "$u, IPv6" "another address" readdress6
+  follows "$u, IPv6" "the first address" back_to_old_address6
+  is "$u, IPv6: one engine all the time" "$pid" "$(engine_pid)"
+  ok "$u, IPv6: a TCP connection inside lived through it all" wait $keep
+  diag "$(cat $WORK/keep.out)"
+  ok "$u, IPv6: nothing but the engine's packets on the first wire" judge_stop one 0.3
+  ok "$u, IPv6: nor on the second" judge2_stop
+  ok "$u, IPv6: down" nsvpn down home
+  ok "$u, IPv6: nothing is left" no_leftovers
+done
 tap_done
