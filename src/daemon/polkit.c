@@ -12,6 +12,7 @@
 
 #define REQUESTS_MAX 256
 #define REQUESTS_PER_SENDER 16
+#define REQUESTS_PER_USER 64 /* anybody may have hundreds of connections */
 #define PATIENCE (10 * USEC_PER_SEC)
 #define PATIENCE_WITH_PEOPLE (120 * USEC_PER_SEC)
 
@@ -21,6 +22,7 @@ struct request {
 	struct request *next;
 	struct polkit *owner;
 	sd_bus_message *message;
+	uid_t uid;          /* the sender's */
 	const char *action; /* static */
 	uint64_t id;
 	bool interactive;
@@ -213,15 +215,16 @@ static struct request *find(const struct polkit *p, const sd_bus_message *m)
 	return NULL;
 }
 
-static bool has_too_many(const struct polkit *p, const char *sender)
+static bool has_too_many(const struct polkit *p, const char *sender, uid_t uid)
 {
-	unsigned n = 0, all = 0;
+	unsigned n = 0, users = 0, all = 0;
 
 	for (const struct request *q = p->requests; q; q = q->next) {
 		all++;
+		users += q->uid == uid;
 		n += str_eq(sd_bus_message_get_sender(q->message), sender);
 	}
-	return n >= REQUESTS_PER_SENDER || all >= REQUESTS_MAX;
+	return n >= REQUESTS_PER_SENDER || users >= REQUESTS_PER_USER || all >= REQUESTS_MAX;
 }
 
 static void forget_current(struct polkit *p)
@@ -254,7 +257,7 @@ static int use_decision(struct polkit *p, const char *action, sd_bus_error *erro
 	return yes ? 1 : -EACCES;
 }
 
-int polkit_check(struct polkit *p, sd_bus_message *m, const char *action, const char *tunnel, sd_bus_error *error)
+int polkit_check(struct polkit *p, sd_bus_message *m, uid_t uid, const char *action, const char *tunnel, sd_bus_error *error)
 {
 	const char *sender = sd_bus_message_get_sender(m);
 	struct request *q;
@@ -266,13 +269,14 @@ int polkit_check(struct polkit *p, sd_bus_message *m, const char *action, const 
 		return 0; /* still open */
 	if (!sender)
 		return sd_bus_error_set(error, BUS_ERROR_DENIED, "a call without a sender is not served");
-	if (has_too_many(p, sender))
+	if (has_too_many(p, sender, uid))
 		return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
 					"too many calls wait for polkit; try again when some of them are answered");
 	q = calloc(1, sizeof(*q));
 	if (!q)
 		return -ENOMEM;
 	q->owner = p;
+	q->uid = uid;
 	q->action = action;
 	q->id = ++p->last_id;
 	q->interactive = sd_bus_message_get_allow_interactive_authorization(m) > 0;

@@ -27,10 +27,10 @@ void polkit_dispatching(struct polkit *p, sd_bus_message *m);
 /*
  * 1 allowed; 0 asked, m is kept and dispatched again later; < 0 refused, with BUS_ERROR_DENIED and a sentence in *error, or
  * D-Bus' own InteractiveAuthorizationRequired where the same call with permission to ask somebody may succeed. A decision is
- * used once. tunnel may be NULL; it is shown to the person who is asked. The sender must be alive
- * (polkit_forget() otherwise).
+ * used once. uid is the sender's: so many questions for one user, and no more. tunnel may be NULL; it is shown to the person
+ * who is asked. The sender must be alive (polkit_forget() otherwise).
  */
-int polkit_check(struct polkit *p, sd_bus_message *m, const char *action, const char *tunnel, sd_bus_error *error);
+int polkit_check(struct polkit *p, sd_bus_message *m, uid_t uid, const char *action, const char *tunnel, sd_bus_error *error);
 /* The sender left the bus: its questions are withdrawn. */
 void polkit_forget(struct polkit *p, const char *sender);
 /* A question is open, or a decision waits for its message. */

@@ -10,6 +10,7 @@
 #include "daemon/tunnel.h"
 
 #define WAITING_MAX 512
+#define WAITING_PER_SENDER 64
 #define RETRY (1 * USEC_PER_SEC)
 #define PROPERTIES "org.freedesktop.DBus.Properties"
 #define ACTION_OF_PROPERTIES "org.nsvpn1.inspect"
@@ -49,7 +50,7 @@ static int authorise(void *userdata, sd_bus_message *m, const char *action, cons
 
 	if (!who)
 		return sd_bus_error_set(error, BUS_ERROR_DENIED, "it is not known who you are, so nothing is done for you");
-	return who->uid == 0 ? 1 : polkit_check(s->polkit, m, action, tunnel, error);
+	return who->uid == 0 ? 1 : polkit_check(s->polkit, m, who->uid, action, tunnel, error);
 }
 
 static struct waiting *waiting_take(struct waiting **p)
@@ -111,19 +112,22 @@ static const struct senders_events senders_events = { .known = on_known, .gone =
 static int hold(struct system_bus *s, sd_bus_message *m, sd_bus_error *error)
 {
 	struct waiting **tail = &s->waiting, *w;
-	unsigned n = 0;
+	const char *sender = sd_bus_message_get_sender(m);
+	unsigned n = 0, senders = 0;
 	int r;
 
-	for (; *tail; tail = &(*tail)->next)
+	for (; *tail; tail = &(*tail)->next) {
 		n++;
-	if (n >= WAITING_MAX)
+		senders += str_eq(sd_bus_message_get_sender((*tail)->message), sender);
+	}
+	if (n >= WAITING_MAX || senders >= WAITING_PER_SENDER)
 		return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "too many calls at a time; try again");
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
 	w->message = sd_bus_message_ref(m);
 	*tail = w;
-	r = senders_ask(s->senders, sd_bus_message_get_sender(m));
+	r = senders_ask(s->senders, sender);
 	if (r < 0) {
 		waiting_free(waiting_take(tail));
 		return sd_bus_error_set(error, BUS_ERROR_DENIED, "the bus cannot be asked who you are; try again");

@@ -423,3 +423,41 @@ Test(polkit, one_sender_cannot_fill_the_queue)
 	says = SAYS_YES;
 	cr_expect_str_empty(call_get_all(":1.8").error, "others are served");
 }
+
+Test(polkit, one_user_with_many_connections_cannot_either)
+{
+	struct call c[300];
+	unsigned refused = 0;
+
+	says = SAYS_NOTHING;
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
+		char sender[16];
+
+		(void)snprintf(sender, sizeof(sender), ":1.7%zu", 10 + i / 10);
+		begin(&c[i], sender, BUS_PATH, BUS_IFACE_MANAGER, "Up", "sa{sv}", "home", true);
+		if (i % 50 == 49)
+			run_for(20 * USEC_PER_MSEC);
+	}
+	run_for(200 * USEC_PER_MSEC);
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++)
+		refused += str_eq(c[i].error, SD_BUS_ERROR_LIMITS_EXCEEDED);
+	cr_expect_eq(refused, 300 - 64, "%u", refused);
+	says = SAYS_YES;
+	cr_expect_str_empty(call_get_all(":1.8").error, "others are served");
+}
+
+Test(polkit, one_sender_whom_the_bus_has_not_introduced_yet_leaves_room_for_others)
+{
+	struct call c[100];
+	unsigned refused = 0;
+
+	says = SAYS_NO;
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++)
+		begin(&c[i], ":1.7", BUS_PATH, BUS_IFACE_MANAGER, "Up", "sa{sv}", "home", true);
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
+		cr_assert(run_until(is_done, &c[i], 10));
+		refused += strstr(c[i].text, "calls at a time") ? 1 : 0;
+	}
+	cr_expect_eq(refused, 100 - 64, "%u", refused);
+	expect_nothing_done();
+}
