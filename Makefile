@@ -7,7 +7,7 @@ BINDIR     ?= $(PREFIX)/bin
 LIBEXECDIR ?= $(PREFIX)/libexec/nsvpn
 MANDIR     ?= $(PREFIX)/share/man
 BUILD      ?= build$(if $(CROSS),-$(CROSS))
-PKGCONFIG  ?= $(if $(CROSS),$(CROSS)-)pkg-config
+PKGCONFIG  ?= $(if $(CROSS),PKG_CONFIG_LIBDIR=/usr/lib/$(shell $(CROSS)-gcc -print-multiarch)/pkgconfig:/usr/share/pkgconfig) pkg-config
 VERSION    := 0.1.0
 
 # For another machine, with Debian's cross compilers and the libraries of its architecture.
@@ -47,7 +47,7 @@ ifeq ($(WERROR),1)
   WARNINGS += -Werror
 endif
 ALL_CPPFLAGS = -D_GNU_SOURCE -DNSVPN_VERSION='"$(VERSION)"' -DNSVPN_LIBEXECDIR='"$(LIBEXECDIR)"' \
-               -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -Isrc -I$(B)/gen -idirafter src/uapi $(CPPFLAGS)
+               -D_FILE_OFFSET_BITS=64 -Isrc -I$(B)/gen -idirafter src/uapi $(CPPFLAGS)
 ALL_CFLAGS   = -std=gnu17 $(WARNINGS) $(HARDENING) $(SAN) $(CFLAGS)
 ALL_LDFLAGS  = $(HARDEN_LD) $(SAN) $(LDFLAGS)
 
@@ -61,7 +61,13 @@ LIBS_crypto   := $(call pkg,--libs,libssl libcrypto)
 LIBS_systemd  := $(call pkg,--libs,libsystemd)
 LIBS_seccomp  := $(call pkg,--libs,libseccomp)
 LIBS_lzo      := $(call pkg,--libs,lzo2 liblz4)
-LIBS_criterion := $(call pkg,--libs,criterion)
+# The unit tests' Criterion: the system's, or the few parts of it that they need where there is none.
+CRITERION     ?= $(if $(CROSS),small,system)
+ifeq ($(CRITERION),small)
+  CFLAGS_criterion := -Itests/lib/criterion-small
+else
+  LIBS_criterion := $(call pkg,--libs,criterion)
+endif
 
 # ---- folders and programs ---------------------------------------------------------------------------------------
 # The three link lines mirror tests/lint/links.
@@ -144,7 +150,8 @@ UNIT_daemon  := daemon net ipc profile nl base
 UNIT_cli     := cli launch profile base
 UNIT_LIBS    := $(LIBS_criterion) $(LIBS_systemd) $(LIBS_nl) $(LIBS_crypto) $(LIBS_seccomp) $(LIBS_lzo)
 
-TESTLIB_OBJS := $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/lib/*.c))
+TESTLIB_OBJS := $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/lib/*.c) \
+                $(if $(CFLAGS_criterion),tests/lib/criterion-small/runner.c))
 
 define unit_rules
 $(B)/tests/test_$(1): $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/unit/$(1)/*.c)) $(TESTLIB_OBJS) $(foreach d,$(UNIT_$(1)),$(B)/$(d).a)
@@ -157,7 +164,7 @@ $(foreach f,$(UNIT_FOLDERS),$(eval $(call unit_rules,$(f))))
 $(B)/tests/%.o: tests/%.c
 	$(call say,CC,$<)
 	@mkdir -p $(dir $@)
-	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) $(CFLAGS_nl) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests $(CFLAGS_criterion) $(ALL_CFLAGS) $(CFLAGS_nl) -MMD -MP -c -o $@ $<
 
 # Stand-alone tools of the lab: one .c file, one program.
 LABLIBS_stubapp := $(LIBS_systemd)

@@ -10,8 +10,8 @@
 # do; for another one in a root of that release, because its libraries and compiler are others.
 
 DEB_HERE=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-DEB_BUILD=make,gcc,libc6-dev,dpkg-dev,pkg-config,libmnl-dev,libnl-3-dev,libnl-route-3-dev,libnftables-dev,libsystemd-dev
-DEB_BUILD=$DEB_BUILD,libssl-dev,libseccomp-dev,liblzo2-dev,liblz4-dev
+# What building needs, as tests/deps says it.
+DEB_BUILD=dpkg-dev,$(sed -n '/^build="/,/"$/p' "$LAB_TOP/tests/deps" | sed 's/^build=//' | tr -s '" \n' ' ' | sed 's/^ //; s/ $//; s/ /,/g')
 
 deb_fail() { # WHAT LOG
   tail -n 20 "$2" | sed 's/^/# /'

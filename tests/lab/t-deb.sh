@@ -1,6 +1,7 @@
 #!/bin/bash
-# The package on a machine that runs: installed, and a user's call is answered; upgraded under a tunnel with a download in it, of
-# which not a byte is lost; removed while a program is in a tunnel, which never gets out; purged, and nothing is left.
+# The package on a machine that runs: installed, and a user's call is answered; upgraded under a tunnel with a download and a service
+# in it, of which not a byte is lost; removed while a program and a service are in a tunnel, which never get out; purged, and
+# nothing is left.
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
 . "$(dirname "$(readlink -f "$0")")/box.sh"
 . "$(dirname "$(readlink -f "$0")")/deb.sh"
@@ -34,6 +35,11 @@ carol() { box_as carol env -C /home/carol "$@"; }
 inside_address() { carol nsvpn exec -- ip -4 -o addr show tun0 | grep -oE '10\.8\.0\.[0-9]+' | head -n 1; }
 version() { box dpkg-query -W -f '${db:Status-Abbrev}${Version}' nsvpn; }
 
+# A service that asks all the time.
+box sh -c "printf '[Service]\nExecStart=/bin/sh -c \"while :; do curl -s -m 1 http://192.0.2.80/ >/dev/null; done\"\n[Install]\nWantedBy=multi-user.target\n' \
+  >/etc/systemd/system/media.service; systemctl daemon-reload"
+media() { box systemctl show -p MainPID --value media.service; }
+netns_of() { box readlink "/proc/$1/ns/net"; }
 box rmdir /run/netns
 kernel_objects >$WORK/kernel-before
 all_files >$WORK/before
@@ -55,6 +61,11 @@ is "a user's program is inside" 10.8.0.2 "$(inside_address)"
 in_ns inet "$LABBIN"/tcpkeep server 192.0.2.80:7777 >$WORK/keep-server.out 2>&1 &
 keep=$!
 in_ns inet "$LABBIN"/tcpkeep server 192.0.2.80:7778 >$WORK/keep-server2.out 2>&1 &
+ok "a service for the tunnel" box nsvpn unit add media.service -t home
+ok "it starts" box systemctl start media.service
+m=$(media)
+ok "not in the machine's namespace" test "$(netns_of "$m")" != "$(netns_of 1)"
+ok "nsvpn@home enabled" box systemctl enable -q nsvpn@home.service
 first=$(engine) hs=$(handshakes) d=$(daemon)
 carol nsvpn exec -t home -- tcpkeep client 192.0.2.80:7777 --seconds 12 --bulk --patience 15 >$WORK/keep.out 2>&1 &
 client=$!
@@ -76,6 +87,8 @@ is "nor of one outside" 0 $?
 is "no second handshake at the server" "$hs" "$(handshakes)"
 is "another exec" 10.8.0.2 "$(inside_address)"
 
+is "the service is the same process" "$m" "$(media)"
+
 # ---- removed, with a program inside that sends all the time ----
 carol nsvpn exec -t home -- sh -c 'while :; do curl -s -m 1 http://192.0.2.80/ >/dev/null; done' >$WORK/inside.out 2>&1 &
 program_is_inside() { [ "$(box nsvpn status home --json | jq '.tunnels[0].processes')" -ge 1 ]; }
@@ -86,20 +99,29 @@ sed 's/^/# /' $WORK/ok.out
 judge_stop removal >$WORK/verdict 2>&1
 is "nothing but the engine's packets left meanwhile" 0 $? || diag "$(cat $WORK/verdict)"
 is "no process of it" "" "$(box pgrep -l nsvpn)"
+is "the service has stopped" 0 "$(media)"
+box systemctl start media.service 2>/dev/null
+sleep 0.5
+is "and does not start outside" 0 "$(media)"
 is "the program has ended" "" "$(box pgrep -u carol -f 'while :')"
 kernel_objects >$WORK/kernel-after
 is "no namespace, link, rule, table, mount or setting" "" "$(diff $WORK/kernel-before $WORK/kernel-after)"
 is "the configuration is still there" tunnel.ovpn "$(box ls /etc/nsvpn/tunnels/home | grep ovpn)"
 ok "installed again" box dpkg -i /root/new.deb
 ok "it is as it was" carol nsvpn up home --timeout 30
+ok "the service, too" box systemctl start media.service
 
 # ---- purged while up ----
+judge_start purge "${VPN_FLOW4}1195" "$ISP_DNS"
 ok "purge" box dpkg -P nsvpn
+like "it says what no service is any more" 'media.service lived in a tunnel' "$(cat $WORK/ok.out)"
+judge_stop purge >$WORK/verdict 2>&1
+is "nothing but the engine's packets left meanwhile" 0 $? || diag "$(cat $WORK/verdict)"
 all_files >$WORK/after
 is "nothing is left: files, users, groups" "" "$(diff $WORK/before $WORK/after)"
 kernel_objects >$WORK/kernel-after
 is "nothing is left in the kernel" "" "$(diff $WORK/kernel-before $WORK/kernel-after)"
-is "no unit is left" "" "$(box systemctl list-units --all --no-legend '*nsvpn*' | grep -v scope)"
+is "no unit is left" "" "$(box systemctl list-units --all --no-legend '*nsvpn*' | grep -vE 'scope|slice|not-found')"
 is "no process" "" "$(box pgrep -l nsvpn)"
 kill $keep
 box_down

@@ -47,7 +47,8 @@ Test(secret, absurd_sizes_fail)
 
 	cr_assert_eq(secret_new(&s, SIZE_MAX), -ENOMEM);
 	cr_assert_eq(secret_new(&s, SIZE_MAX - 4096), -ENOMEM);
-	cr_assert_eq(secret_new(&s, SIZE_MAX / 2), -ENOMEM);
+	if (sizeof(size_t) > 4) /* half of what 32 bits address may well be there */
+		cr_assert_eq(secret_new(&s, SIZE_MAX / 2), -ENOMEM);
 	cr_assert_null(s);
 }
 

@@ -144,7 +144,13 @@ static int do_unlink(void)
 
 static int do_stat(void)
 {
-	return (int)syscall(SYS_newfstatat, AT_FDCWD, "/", NULL, 0);
+#ifdef SYS_newfstatat
+	const long call = SYS_newfstatat;
+#else
+	const long call = SYS_fstatat64;
+#endif
+
+	return (int)syscall(call, AT_FDCWD, "/", NULL, 0);
 }
 
 static int do_sendto(void)
