@@ -243,6 +243,9 @@ asan:
 install: all demo-tools
 	$(Q)units/install.sh '$(DESTDIR)' '$(BINDIR)' '$(LIBEXECDIR)' '$(MANDIR)' '$(B)'
 
+uninstall:
+	$(Q)UNINSTALL=1 units/install.sh '$(DESTDIR)' '$(BINDIR)' '$(LIBEXECDIR)' '$(MANDIR)' '$(B)'
+
 deb:
 	$(Q)units/debian/build '$(B)' '$(DEB_ARCH)'
 
@@ -260,8 +263,9 @@ help:
 ## make fuzz       each fuzz target for FUZZ_TIME seconds
 ## make asan       the same programs and unit tests under ASan and UBSan
 ## make install    DESTDIR= PREFIX=
+## make uninstall  removes what install put there, and takes tunnels down first
 ## make deb        a Debian package in build/deb; DEB_ARCH=arm64 or armhf with Debian's cross compilers
 
-.PHONY: FORCE all deps demo check bench lint fuzz fuzz-bins unit-bins lab-tools demo-tools asan install deb clean help
+.PHONY: FORCE all deps demo check bench lint fuzz fuzz-bins unit-bins lab-tools demo-tools asan install uninstall deb clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -1,7 +1,8 @@
 #!/bin/sh
 # `make install`: copies what was built to its places. Sets no setuid, setgid or capability bit and starts nothing.
+# `make uninstall`, with UNINSTALL=1: walks the same list and removes those files, and the folders that are empty then.
 #
-#   units/install.sh DESTDIR BINDIR LIBEXECDIR MANDIR BUILD
+#   [UNINSTALL=1] units/install.sh DESTDIR BINDIR LIBEXECDIR MANDIR BUILD
 set -eu
 umask 022
 dest=$1 bindir=$2 libexecdir=$3 mandir=$4 build=$5
@@ -11,10 +12,47 @@ prefix=$(dirname "$bindir")
 share=$prefix/share
 lib=$prefix/lib
 
+is_live=
+[ -n "$dest" ] || [ "$(id -u)" != 0 ] || is_live=1
+has_systemd() { [ -d /run/systemd/system ]; }
+
+# Folders that stay when they are empty: the system's own.
+is_somebodys() {
+	case $1 in
+	"$dest" | "$dest$prefix" | "$dest$prefix"/bin | "$dest$prefix"/lib | "$dest$prefix"/share | "$dest$prefix"/share/man) return 0 ;;
+	esac
+	[ -n "$is_live" ] || return 1
+	if command -v dpkg >/dev/null; then
+		dpkg -S "$1" >/dev/null 2>&1
+	else
+		case $1 in "$prefix"/*) return 1 ;; *) return 0 ;; esac
+	fi
+}
+
+take() { # TARGET
+	[ -e "$dest$1" ] || return 0
+	rm -f "$dest$1"
+	echo "  RM    $dest$1"
+	folder=$(dirname "$dest$1")
+	while ! is_somebodys "$folder" && rmdir "$folder" 2>/dev/null; do folder=$(dirname "$folder"); done
+}
+
 put() { # MODE FILE TARGET
+	if [ -n "${UNINSTALL:-}" ]; then
+		take "$3"
+		return
+	fi
 	install -D -m "$1" "$2" "$dest$3"
 	echo "  INST  $dest$3"
 }
+
+# Services in tunnels stop, and every tunnel goes down with what runs in it: nothing would be left that could unlock it.
+if [ -n "${UNINSTALL:-}" ] && [ -n "$is_live" ] && [ -x "$bindir/nsvpn" ]; then
+	! has_systemd || systemctl stop 'nsvpn@*.service' 'nsvpn-netns@*.service' || true
+	timeout 60 "$bindir/nsvpn" --quiet down --all --kill ||
+		echo "  Not every tunnel could be taken down; what is left stays locked until the next boot." >&2
+	! has_systemd || systemctl stop nsvpnd.service || true
+fi
 
 put 755 "$build/nsvpn" "$bindir/nsvpn"
 put 755 "$build/nsvpnd" "$libexecdir/nsvpnd"
@@ -54,9 +92,8 @@ put 644 "$top/units/nsvpn.networkmanager" "$nm/conf.d/50-nsvpn.conf"
 put 644 "$top/units/nsvpn.network" "$lib/systemd/network/05-nsvpn.network"
 put 644 "$top/units/nsvpn.link" "$lib/systemd/network/05-nsvpn.link"
 put 644 "$top/units/nsvpn.udev" "$lib/udev/rules.d/84-nsvpn.rules"
-cd "$top"
-for text in README.md CHANGELOG.md LICENSE examples/* examples/units/*; do
-	[ ! -f "$text" ] || put 644 "$top/$text" "$share/doc/nsvpn/$text"
+for text in README.md CHANGELOG.md LICENSE $(cd "$top" && find examples -type f | LC_ALL=C sort); do
+	put 644 "$top/$text" "$share/doc/nsvpn/$text"
 done
 
 # `nsvpn demo`: the script, and those of the lab's tools that it needs (`make demo-tools`).
@@ -66,9 +103,17 @@ for tool in echod judge; do
 	put 755 "$build/lab/$tool" "$libexecdir/lab/$tool"
 done
 
+if [ -n "${UNINSTALL:-}" ]; then
+	[ -n "$is_live" ] || exit 0
+	! has_systemd || systemctl daemon-reload || true
+	echo "  Kept: tunnels in /etc/nsvpn and /var/lib/nsvpn; the user nsvpn-engine and the group nsvpn; services that"
+	echo "  \`nsvpn unit add\` put in a tunnel, which do not start without it (files 50-nsvpn.conf below /etc/systemd/system)."
+	exit 0
+fi
+
 # The engine's user, and the group of those who may use tunnels. A package does this in its own way, so only for an
 # installation into the running system.
-if [ -z "$dest" ] && [ "$(id -u)" = 0 ]; then
+if [ -n "$is_live" ]; then
 	if command -v systemd-sysusers >/dev/null; then
 		systemd-sysusers "$lib/sysusers.d/nsvpn.conf"
 	else
@@ -76,7 +121,7 @@ if [ -z "$dest" ] && [ "$(id -u)" = 0 ]; then
 			useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin --user-group nsvpn-engine
 		getent group nsvpn >/dev/null || groupadd --system nsvpn
 	fi
-	if [ -d /run/systemd/system ]; then
+	if has_systemd; then
 		echo "  The service: systemctl daemon-reload; systemctl reload dbus; the first call starts it."
 	fi
 fi

@@ -85,27 +85,32 @@ static inline struct writer writer_init(void *p, size_t cap)
 	return (struct writer){ .p = p, .left = cap };
 }
 
-/* Borrowed pointer to n fresh bytes to fill, or NULL. */
-static inline uint8_t *write_space(struct writer *w, size_t n)
+static inline bool write_fits(struct writer *w, size_t n)
+{
+	w->failed = w->failed || w->left < n;
+	return !w->failed;
+}
+
+static inline uint8_t *write_advance(struct writer *w, size_t n)
 {
 	uint8_t *p = w->p;
 
-	if (w->failed || w->left < n) {
-		w->failed = true;
-		return NULL;
-	}
 	w->p += n;
 	w->left -= n;
 	w->len += n;
 	return p;
 }
 
+/* Borrowed pointer to n fresh bytes to fill, or NULL. */
+static inline uint8_t *write_space(struct writer *w, size_t n)
+{
+	return write_fits(w, n) ? write_advance(w, n) : NULL;
+}
+
 static inline void write_bytes(struct writer *w, const void *src, size_t n)
 {
-	uint8_t *p = write_space(w, n);
-
-	if (p && n)
-		memcpy(p, src, n);
+	if (n && write_fits(w, n))
+		memcpy(write_advance(w, n), src, n);
 }
 
 static inline void write_u8(struct writer *w, uint8_t v)

@@ -471,8 +471,8 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *e _unused_)
 	return 1;
 }
 
-static int call_once(struct client *c, sd_bus_message *m, usec_t timeout, usec_t deadline, sd_bus_error *e,
-		     sd_bus_message **ret_reply)
+static int call_in_time(struct client *c, sd_bus_message *m, usec_t timeout, usec_t deadline, sd_bus_error *e,
+			sd_bus_message **ret_reply)
 {
 	struct pending p = { .error = e };
 	sd_bus_slot *slot = NULL;
@@ -520,13 +520,13 @@ int client_call(struct client *c, sd_bus_message *m, usec_t deadline, sd_bus_err
 	sd_bus_message *again = NULL;
 	int r;
 
-	r = call_once(c, m, CALL_TIMEOUT_USEC, deadline, e, ret_reply);
+	r = call_in_time(c, m, CALL_TIMEOUT_USEC, deadline, e, ret_reply);
 	if (r >= 0 || !sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
 		return r;
 	if ((c->agent == 0 && agent_start(&c->agent) < 0) || copy_interactive(c, m, &again) < 0)
 		return r; /* its sentence says what to do */
 	sd_bus_error_free(e);
-	r = call_once(c, again, ASKED_TIMEOUT_USEC, MAX(deadline, clock_boottime() + ASKED_TIMEOUT_USEC), e, ret_reply);
+	r = call_in_time(c, again, ASKED_TIMEOUT_USEC, MAX(deadline, clock_boottime() + ASKED_TIMEOUT_USEC), e, ret_reply);
 	sd_bus_message_unref(again);
 	return r;
 }

@@ -34,12 +34,13 @@ deb_settings() { # ROOT
 }
 
 deb_clean() { # SUITE: makes the minimal root, once; 0 made, 77 no mirror, else failed
-  local suite=$1 root=$NSVPN_BOX_CACHE/clean-$1
+  local suite=$1 root=$NSVPN_BOX_CACHE/clean-$1 scripts=/usr/share/debootstrap/scripts
   [ -e "$root.ok" ] && return 0
   [ -e "$root.none" ] && return 77
   rm -rf --one-file-system "$root"
   # shellcheck disable=SC2046
-  if ! debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" $(box_mirror) >"$root.log" 2>&1; then
+  if ! debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" $(box_mirror) \
+    $([ -e $scripts/"$suite" ] || echo $scripts/sid) >"$root.log" 2>&1; then # a suite that is newer than debootstrap
     grep -qE "Failed getting release file|Couldn't download|Invalid Release" "$root.log" || return 1
     : >"$root.none"
     return 77
