@@ -61,7 +61,7 @@ test_one() { # ARCHITECTURE PREFIX RUNNER SLOWER
   local out=/work/$1 folder bin name t0 targets="all unit-bins lab-tools"
   mkdir -p "$out"
   t0=$SECONDS
-  if [ "$(folders "$1")" = "$short" ]; then targets="$out/build/nsvpn $(printf "$out/build/tests/test_%s " $short)"; fi
+  if [ "$(folders "$1")" = "$short" ]; then targets="$out/build/nsvpn $out/build/nsvpn-engine $(printf "$out/build/tests/test_%s " $short)"; fi
   # shellcheck disable=SC2086
   make -s -C /src -j2 CROSS="$2" BUILD="$out/build" WERROR=1 $targets >"$out/build.log" 2>&1
   echo $? $((SECONDS - t0)) >"$out/build.rc"
