@@ -482,7 +482,7 @@ host_dump() {
       grep -vE "nf_conntrack_count|/stat|tcp_fastopen_key|route/flush|stable_secret|fib_multipath_hash_seed|neigh/.*retrans_time" | sort'
   echo "== resolv.conf"; cat /etc/resolv.conf
   echo "== netns"; ls /run/netns
-  echo "== mounts"; awk '{ print $5, $9, $10 }' /proc/self/mountinfo | sort
+  echo "== mounts"; awk '{ print $5, $9, $10 }' /proc/self/mountinfo | grep -v "^/var/tmp/nsvpn-" | sort # roots that others make
   echo "== processes"; ps -eo comm= | grep nsvpn | sort
   echo "== files"; ls -A /run/nsvpn 2>/dev/null | grep -vE '^(log|nsvpnd\.log(\.1)?)$'; ls -A "$NSVPN_STATE"
 }
