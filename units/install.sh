@@ -116,6 +116,8 @@ fi
 if [ -n "$is_live" ]; then
 	if command -v systemd-sysusers >/dev/null; then
 		systemd-sysusers "$lib/sysusers.d/nsvpn.conf"
+		# It has asked for the names before, and a cache may remember that there were none.
+		for table in passwd group; do nscd --invalidate=$table 2>/dev/null || true; done
 	else
 		getent passwd nsvpn-engine >/dev/null ||
 			useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin --user-group nsvpn-engine
