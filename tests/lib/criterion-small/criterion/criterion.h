@@ -76,6 +76,8 @@ int small_strcmp(const char *a, const char *b);
 #define cr_assert_str_eq(a, b, ...)   small_string_(true, a, ==, b, ##__VA_ARGS__)
 #define cr_assert_str_neq(a, b, ...)  small_string_(true, a, !=, b, ##__VA_ARGS__)
 #define cr_assert_str_empty(a, ...)   small_string_(true, a, ==, "", ##__VA_ARGS__)
+#define cr_assert_str_not_empty(a, ...) small_string_(true, a, !=, "", ##__VA_ARGS__)
+#define cr_assert_arr_neq(a, b, n, ...) small_check_(true, memcmp((a), (b), (n)) != 0, #a " != " #b, ##__VA_ARGS__)
 #define cr_assert_arr_eq(a, b, n, ...) small_check_(true, memcmp((a), (b), (n)) == 0, #a " == " #b, ##__VA_ARGS__)
 #define cr_assert_fail(...)           small_check_(true, false, "cr_assert_fail()", ##__VA_ARGS__)
 #define cr_fatal(...)                 small_check_(true, false, "cr_fatal()", ##__VA_ARGS__)
@@ -93,6 +95,8 @@ int small_strcmp(const char *a, const char *b);
 #define cr_expect_str_eq(a, b, ...)   small_string_(false, a, ==, b, ##__VA_ARGS__)
 #define cr_expect_str_neq(a, b, ...)  small_string_(false, a, !=, b, ##__VA_ARGS__)
 #define cr_expect_str_empty(a, ...)   small_string_(false, a, ==, "", ##__VA_ARGS__)
+#define cr_expect_str_not_empty(a, ...) small_string_(false, a, !=, "", ##__VA_ARGS__)
+#define cr_expect_arr_neq(a, b, n, ...) small_check_(false, memcmp((a), (b), (n)) != 0, #a " != " #b, ##__VA_ARGS__)
 #define cr_expect_arr_eq(a, b, n, ...) small_check_(false, memcmp((a), (b), (n)) == 0, #a " == " #b, ##__VA_ARGS__)
 #define cr_expect_fail(...)           small_check_(false, false, "cr_expect_fail()", ##__VA_ARGS__)
 
