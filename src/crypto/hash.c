@@ -51,6 +51,32 @@ const struct hash_digest *hash_digest_find(const char *name)
 	return NULL;
 }
 
+/* ---- plain ------------------------------------------------------------------------------------------------------ */
+
+int hash_plain_hex(enum hash_plain digest, const struct span *parts, size_t n_parts, char ret[static HASH_HEX_MAX])
+{
+	EVP_MD *md = EVP_MD_fetch(NULL, digest == HASH_PLAIN_MD5 ? "MD5" : "SHA2-256", NULL);
+	EVP_MD_CTX *c = md ? EVP_MD_CTX_new() : NULL;
+	uint8_t out[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+	bool good;
+
+	if (!md)
+		return -EOPNOTSUPP;
+	good = c && EVP_DigestInit_ex(c, md, NULL) == 1;
+	for (size_t i = 0; good && i < n_parts; i++)
+		good = EVP_DigestUpdate(c, parts[i].p, parts[i].len) == 1;
+	good = good && EVP_DigestFinal_ex(c, out, &len) == 1 && 2 * len < HASH_HEX_MAX;
+	for (unsigned i = 0; good && i < len; i++)
+		for (unsigned half = 0; half < 2; half++)
+			ret[2 * i + half] = "0123456789abcdef"[half ? out[i] & 15 : out[i] >> 4];
+	if (good)
+		ret[2 * len] = '\0';
+	EVP_MD_CTX_free(c);
+	EVP_MD_free(md);
+	return good ? 0 : -EIO;
+}
+
 /* ---- HMAC ------------------------------------------------------------------------------------------------------- */
 
 int hash_hmac_new(struct hash_hmac **ret, const struct hash_digest *digest, const uint8_t *key, size_t key_len)

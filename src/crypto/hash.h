@@ -33,6 +33,13 @@ int hash_hmac(struct hash_hmac *h, const struct span *parts, size_t n_parts, uin
 /* The same, compared in constant time with mac (hash_hmac_len() bytes). 0: equal; -EBADMSG: not; -EIO. */
 int hash_hmac_verify(struct hash_hmac *h, const struct span *parts, size_t n_parts, const uint8_t *mac) _warn_unused_;
 
+/* ---- Plain digests: what HTTP's Digest log-in is made of, and nothing else ------------------------------------- */
+
+#define HASH_HEX_MAX 65 /* with its NUL */
+enum hash_plain { HASH_PLAIN_MD5, HASH_PLAIN_SHA256 };
+/* Over the pieces in their order, in lower-case hexadecimal. 0, -EOPNOTSUPP (this libcrypto has no MD5), -EIO. */
+int hash_plain_hex(enum hash_plain digest, const struct span *parts, size_t n_parts, char ret[static HASH_HEX_MAX]);
+
 /* Constant-time in the contents; len bytes each. */
 bool hash_equal(const void *a, const void *b, size_t len);
 

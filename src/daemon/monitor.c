@@ -29,6 +29,7 @@ static int on_stats(struct tunnel *t, const struct ipc_msg *msg);
 static int on_log(struct tunnel *t, const struct ipc_msg *msg);
 static int on_failed(struct tunnel *t, const struct ipc_msg *msg);
 static int on_question(struct tunnel *t, const struct ipc_msg *msg);
+static int on_relay(struct tunnel *t, const struct ipc_msg *msg);
 
 #define MONITOR_ONCE true
 #define MONITOR_REPEAT false
@@ -48,6 +49,7 @@ static const struct rule {
 	{ IPC_REQ_LOG, ANY, MONITOR_REPEAT, on_log },
 	{ IPC_REQ_FAILED, ANY, MONITOR_ONCE, on_failed },
 	{ IPC_REQ_QUESTION, AFTER_HELLO, MONITOR_REPEAT, on_question },
+	{ IPC_REQ_RELAY, IN(SOCKET), MONITOR_REPEAT, on_relay },
 };
 
 static const char *const phase_names[] = {
@@ -164,7 +166,7 @@ static int refuse_socket(struct tunnel *t, enum fail_class fail, size_t n_addres
 {
 	struct ipc_msg ans = { .type = IPC_ANS_SOCKET };
 
-	ans.ans_socket.seq = t->monitor.request.seq;
+	ans.ans_socket.seq = t->monitor.seq;
 	ans.ans_socket.fail = (uint8_t)fail;
 	ans.ans_socket.n_addresses = (uint16_t)n_addresses;
 	set_text(ans.ans_socket.text, sizeof(ans.ans_socket.text), text);
@@ -177,27 +179,64 @@ static int grant_socket(struct tunnel *t, const struct remote *remote, const str
 	struct ipc_msg ans = { .type = IPC_ANS_SOCKET };
 	_cleanup_(freep) char *error = NULL;
 	_cleanup_(closep) int fd = -EBADF;
-	struct endpoint server = { .addr = *addr, .port = remote->port };
+	const struct proxy *proxy = profile_proxy(t->profile, remote);
+	enum transport transport = proxy ? TRANSPORT_TCP : remote->transport;
+	struct endpoint server = { .addr = *addr, .port = proxy ? proxy->port : remote->port };
+	struct endpoint local = { .addr = remote->local, .port = remote->local_port };
 	char text[ENDPOINT_STR_MAX];
 	uint32_t path_mtu = 0;
 	int r;
 
 	t->monitor.phase = MONITOR_PHASE_IDLE;
-	r = tunnelnet_open_transport(t->net, &server, remote->transport, &fd, &path_mtu, &error);
+	r = tunnelnet_open_transport(t->net, &server, transport, &local, &fd, &path_mtu, &error);
 	tunnel_uplink_start(t, &server.addr);
 	if (r < 0)
 		return refuse_socket(t, r == -ENETUNREACH || r == -EHOSTUNREACH ? FAIL_UNREACHABLE : FAIL_INTERNAL,
 				     n_addresses, error ? error : strerror(-r));
 	t->monitor.phase = MONITOR_PHASE_SOCKET;
-	log_tunnel_info(t, "trying %s (%s), %s", remote->host, endpoint_format(&server, text, sizeof(text)),
-			transport_to_string(remote->transport));
+	t->monitor.relayed = false;
+	log_tunnel_info(t, "trying %s%s%s (%s), %s", remote->host, proxy ? " through the proxy " : "", proxy ? proxy->host : "",
+			endpoint_format(&server, text, sizeof(text)), transport_to_string(remote->transport));
 	tunnel_set_server(t, remote, &server);
 	tunnel_blocked_start(t);
 
-	ans.ans_socket.seq = t->monitor.request.seq;
+	ans.ans_socket.seq = t->monitor.seq;
 	ans.ans_socket.ok = 1;
 	ans.ans_socket.n_addresses = (uint16_t)n_addresses;
 	ans.ans_socket.server = server;
+	ans.ans_socket.path_mtu = path_mtu;
+	return answer(t, &ans, &fd, 1);
+}
+
+/*
+ * The port is the proxy's word, brought by the engine. What an engine that lies can reach so is one more port of a machine that
+ * its profile names as its proxy.
+ */
+static int on_relay(struct tunnel *t, const struct ipc_msg *msg)
+{
+	const struct remote *remote = &t->profile->remotes[t->monitor.request.remote];
+	const struct proxy *proxy = profile_proxy(t->profile, remote);
+	struct ipc_msg ans = { .type = IPC_ANS_SOCKET };
+	_cleanup_(freep) char *error = NULL;
+	_cleanup_(closep) int fd = -EBADF;
+	uint32_t path_mtu;
+	int r;
+
+	if (!proxy || proxy->kind != PROXY_SOCKS || remote->transport != TRANSPORT_UDP || t->monitor.relayed || t->monitor.query) {
+		log_tunnel_warning(t, "the engine asked for a relay that its profile does not have");
+		return -EPROTO;
+	}
+	t->monitor.seq = msg->req_relay.seq;
+	t->monitor.relayed = true;
+	r = tunnelnet_open_relay(t->net, msg->req_relay.port, &fd, &path_mtu, &error);
+	if (r < 0) {
+		t->monitor.phase = MONITOR_PHASE_IDLE;
+		return refuse_socket(t, FAIL_INTERNAL, 0, error ? error : strerror(-r));
+	}
+	ans.ans_socket.seq = t->monitor.seq;
+	ans.ans_socket.ok = 1;
+	ans.ans_socket.server = t->server;
+	ans.ans_socket.server.port = msg->req_relay.port;
 	ans.ans_socket.path_mtu = path_mtu;
 	return answer(t, &ans, &fd, 1);
 }
@@ -206,16 +245,18 @@ static int resolved(struct tunnel *t, int error, const struct inaddr *addrs, siz
 {
 	const struct ipc_req_socket *req = &t->monitor.request;
 	const struct remote *remote = &t->profile->remotes[req->remote];
+	const struct proxy *proxy = profile_proxy(t->profile, remote);
+	const char *host = proxy ? proxy->host : remote->host;
 	_cleanup_(freep) char *text = NULL;
 
 	if (error < 0) {
 		tunnel_uplink_start(t, &(struct inaddr){ .family = AF_UNSPEC }); /* perhaps there is no network yet */
 		text = str_format("%s (line %u of %s) does not resolve: %s; check the name and this machine's DNS",
-				  remote->host, remote->line, t->profile->source, why);
+				  host, proxy ? proxy->line : remote->line, t->profile->source, why);
 		return refuse_socket(t, FAIL_RESOLVE, 0, text ? text : why);
 	}
 	if (req->address >= n) {
-		text = str_format("%s has only %zu address%s", remote->host, n, n == 1 ? "" : "es");
+		text = str_format("%s has only %zu address%s", host, n, n == 1 ? "" : "es");
 		return refuse_socket(t, FAIL_UNREACHABLE, n, text ? text : "no further address");
 	}
 	return grant_socket(t, remote, &addrs[req->address], n);
@@ -234,6 +275,7 @@ static int on_socket(struct tunnel *t, const struct ipc_msg *msg)
 {
 	const struct ipc_req_socket *req = &msg->req_socket;
 	const struct remote *remote;
+	const struct proxy *proxy;
 	_cleanup_(freep) char *error = NULL;
 	int r;
 
@@ -248,8 +290,11 @@ static int on_socket(struct tunnel *t, const struct ipc_msg *msg)
 		log_tunnel_warning(t, "%s", error ? error : "cannot close the opening to the old server");
 	t->monitor.phase = MONITOR_PHASE_IDLE;
 	t->monitor.request = *req;
+	t->monitor.seq = req->seq;
 	remote = &t->profile->remotes[req->remote];
-	r = resolve_start(&t->monitor.query, t->manager->event, remote->host, remote->family, RESOLVE_TIMEOUT, on_resolved, t);
+	proxy = profile_proxy(t->profile, remote); /* then it looks up the server's name of any family */
+	r = resolve_start(&t->monitor.query, t->manager->event, proxy ? proxy->host : remote->host,
+			  proxy ? AF_UNSPEC : remote->family, RESOLVE_TIMEOUT, on_resolved, t);
 	if (r < 0)
 		return refuse_socket(t, FAIL_INTERNAL, 0, strerror(-r));
 	tunnel_blocked_start_names(t);

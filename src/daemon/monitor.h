@@ -7,7 +7,8 @@
  *
  *   HELLO     it has just started and has nothing. HELLO proves (with /proc) that its sandbox is closed.
  *   IDLE      it has profile and tun, but no socket: there is no opening in the locks.
- *   SOCKET    it holds a socket to one server; the locks are open for exactly that server and the engine's mark.
+ *   SOCKET    it holds a socket to one server; the locks are open for exactly that server and the engine's mark. A proxy
+ *             counts as the server, and may have a UDP port besides (RELAY).
  *   APPLIED   its settings were checked and applied: the default route exists.
  *
  * What an engine can reach at most: the servers of its own profile, addresses and routes inside its own namespace that
@@ -33,6 +34,8 @@ struct monitor {
 	uint32_t seen; /* bits of the rows marked once */
 	struct resolve *query;
 	struct ipc_req_socket request; /* what query is for */
+	uint32_t seq;                  /* of the socket that is asked for */
+	bool relayed;                  /* the proxy's second socket was asked for */
 	usec_t log_since;
 	unsigned log_lines;
 };

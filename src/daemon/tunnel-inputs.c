@@ -28,6 +28,10 @@ static void forget_secrets(struct profile *p)
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		*all[i] = secret_free(*all[i]);
+	for (size_t i = 0; i < p->n_proxies; i++) {
+		p->proxies[i].username = secret_free(p->proxies[i].username);
+		p->proxies[i].password = secret_free(p->proxies[i].password);
+	}
 }
 
 enum uplink tunnel_wanted_uplink(const struct profile *p)

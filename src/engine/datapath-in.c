@@ -121,6 +121,16 @@ static void on_datagram(struct datapath *d, const uint8_t *wire, size_t wire_len
 	uint8_t *at = d->areas[d->area] + DATAPATH_RUN_HEADROOM;
 	size_t len;
 
+	if (d->header_len > 0) {
+		size_t header = proxy_udp_skip(wire, wire_len);
+
+		if (!header) {
+			stats_count_rx(d->stats, -VERDICT_DROP_SHORT);
+			return;
+		}
+		wire += header;
+		wire_len -= header;
+	}
 	if (gso_run_overlap(&d->run) > 0) {
 		open_onto_run(d, wire, wire_len, now);
 		return;

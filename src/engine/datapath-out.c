@@ -139,7 +139,8 @@ static void add_frame(struct datapath *d, size_t n)
 
 static void seal(struct datapath *d, const uint8_t *p, size_t len, usec_t now)
 {
-	uint8_t *out = d->send_area + d->batch_len + (datapath_is_stream(d) ? OVPN_STREAM_PREFIX : 0);
+	size_t prefix = datapath_is_stream(d) ? OVPN_STREAM_PREFIX : d->header_len;
+	uint8_t *out = d->send_area + d->batch_len + prefix;
 	ssize_t n = d->proto->ops->inner_out(d->proto, p, len, out, now); /* not blocked: the batch begins the area */
 
 	if (n <= 0) {
@@ -149,7 +150,9 @@ static void seal(struct datapath *d, const uint8_t *p, size_t len, usec_t now)
 	d->stats->tx_packets++;
 	d->stats->tx_bytes += len;
 	if (!datapath_is_stream(d)) {
-		add_datagram(d, (size_t)n);
+		if (prefix)
+			memcpy(out - prefix, d->header, prefix);
+		add_datagram(d, prefix + (size_t)n);
 		return;
 	}
 	add_frame(d, (size_t)n);
@@ -249,10 +252,17 @@ static int queue_control(struct datapath *d, const uint8_t *p, size_t len)
 
 int datapath_send_control(struct datapath *d, const uint8_t *p, size_t len)
 {
+	uint8_t buf[PROXY_UDP_HEADER_MAX + PROTO_WIRE_MAX];
 	ssize_t n;
 
 	if (datapath_is_stream(d))
 		return queue_control(d, p, len);
+	if (d->header_len > 0 && len <= PROTO_WIRE_MAX) {
+		memcpy(buf, d->header, d->header_len);
+		memcpy(buf + d->header_len, p, len);
+		p = buf;
+		len += d->header_len;
+	}
 	n = udp_send(&d->udp, p, len, len);
 
 	if (n < 0 && n != -EAGAIN && n != -ENOBUFS) {

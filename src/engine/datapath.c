@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ALIGN 64
 
@@ -64,8 +65,15 @@ void datapath_attach(struct datapath *d, int wire_fd, enum transport transport, 
 	else
 		udp_attach(&d->udp, wire_fd);
 	d->proto = proto;
+	d->header_len = 0;
 	d->open = false;
 	d->heard = false;
+}
+
+void datapath_set_header(struct datapath *d, const uint8_t *header, size_t len)
+{
+	memcpy(d->header, header, len);
+	d->header_len = len;
 }
 
 void datapath_detach(struct datapath *d)

@@ -10,6 +10,7 @@
 #include "engine/tun.h"
 #include "engine/udp.h"
 #include "proto/proto.h"
+#include "proto/proxy.h"
 
 /* Super-packets read from the tun per wake-up. */
 #define DATAPATH_TUN_READS 4
@@ -22,7 +23,8 @@
 /* TCP: bytes of control packets that may wait behind a batch. */
 #define DATAPATH_CONTROL_ROOM (64 * 1024)
 /* A batch, and behind it the datagram that did not fit it. */
-#define DATAPATH_SEND_AREA (UDP_BATCH_MAX + OVPN_STREAM_PREFIX + TUN_PACKET_MAX + PROTO_OVERHEAD_MAX + DATAPATH_CONTROL_ROOM)
+#define DATAPATH_SEND_AREA (UDP_BATCH_MAX + OVPN_STREAM_PREFIX + TUN_PACKET_MAX + PROTO_OVERHEAD_MAX + PROXY_UDP_HEADER_MAX + \
+			    DATAPATH_CONTROL_ROOM)
 
 struct datapath {
 	struct tun tun;
@@ -33,6 +35,8 @@ struct datapath {
 	bool open;             /* settings applied: inner packets may pass */
 	uint32_t packet_max;   /* MSS clamp; 0: off */
 	unsigned segments_max; /* datagrams per send */
+	uint8_t header[PROXY_UDP_HEADER_MAX]; /* UDP through a SOCKS proxy: in front of each datagram */
+	size_t header_len;                    /* 0: none */
 
 	/* tun -> wire */
 	uint8_t *tun_packet;   /* where a read puts the IP header */
@@ -61,6 +65,8 @@ void datapath_done(struct datapath *d);
 
 /* A new session over a new socket; drops what was left of the old one. fd and proto stay the caller's. */
 void datapath_attach(struct datapath *d, int wire_fd, enum transport transport, struct proto *proto);
+/* UDP through a SOCKS proxy: what each datagram carries; those that come in have one, too. Until the next attach. */
+void datapath_set_header(struct datapath *d, const uint8_t *header, size_t len);
 /* No session: the tun is drained from now on. */
 void datapath_detach(struct datapath *d);
 /* Inner packets may pass; the MSS clamp is taken from the protocol. */

@@ -188,7 +188,7 @@ static void on_stop(void *userdata)
 
 	if (e->phase == PHASE_ENDING)
 		return;
-	if (e->proto && e->phase != PHASE_CONNECT)
+	if (e->proto && (e->phase == PHASE_HANDSHAKE || e->phase == PHASE_SETTINGS || e->phase == PHASE_CONNECTED))
 		say_goodbye(e);
 	engine_drop_session(e);
 	engine_end(e, EXIT_CODE_OK);

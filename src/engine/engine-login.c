@@ -190,6 +190,19 @@ static bool ask(struct engine *e, enum login_asks what, enum proto_question q, c
 	return false;
 }
 
+/* The answer that came with the credentials is for the server, not for the proxy. */
+void login_ask_for_proxy(struct engine *e, enum login_asks what, const char *text)
+{
+	struct login *l = &e->login;
+
+	l->asks = what;
+	l->until = engine_now(e) + LOGIN_PATIENCE;
+	(void)str_copy(l->question, sizeof(l->question), text);
+	e->phase = PHASE_QUESTION;
+	log_info("waiting for an answer: %s", text);
+	tell(e, what == LOGIN_ASKS_PROXY_NAME ? QUESTION_TEXT : QUESTION_SECRET, text);
+}
+
 static bool needs_code(const struct engine *e)
 {
 	const struct login *l = &e->login;
@@ -288,9 +301,14 @@ void login_on_answer(struct engine *e, int fd)
 	}
 	if (e->phase != PHASE_QUESTION)
 		return;
+	if (l->asks == LOGIN_ASKS_PROXY_NAME || l->asks == LOGIN_ASKS_PROXY_PASSWORD) {
+		if (!way_on_answer(e, TAKE_PTR(answer)))
+			return;
+	} else {
+		secret_free(l->answer);
+		l->answer = TAKE_PTR(answer);
+	}
 	l->asks = LOGIN_ASKS_NOTHING;
-	secret_free(l->answer);
-	l->answer = TAKE_PTR(answer);
 	engine_begin_try(e);
 	engine_settle(e, engine_now(e));
 }
@@ -302,6 +320,8 @@ void login_check_patience(struct engine *e, usec_t now)
 	if (e->phase != PHASE_QUESTION || now < e->login.until)
 		return;
 	(void)snprintf(text, sizeof(text), "nobody answered the question: %s",
-		       e->login.asks == LOGIN_ASKS_CODE ? e->profile->ovpn.static_challenge : e->login.challenge.text);
+		       e->login.asks == LOGIN_ASKS_CODE	     ? e->profile->ovpn.static_challenge :
+		       e->login.asks == LOGIN_ASKS_CHALLENGE ? e->login.challenge.text :
+							       e->login.question);
 	engine_give_up(e, FAIL_AUTH, text);
 }

@@ -20,7 +20,8 @@
 /* A person looks for a telephone; who has not answered by then is not there. */
 #define LOGIN_PATIENCE (10 * 60 * USEC_PER_SEC)
 
-enum login_asks { LOGIN_ASKS_NOTHING, LOGIN_ASKS_CODE, LOGIN_ASKS_CHALLENGE, LOGIN_ASKS_SESSION };
+enum login_asks { LOGIN_ASKS_NOTHING, LOGIN_ASKS_CODE, LOGIN_ASKS_CHALLENGE, LOGIN_ASKS_SESSION,
+		  LOGIN_ASKS_PROXY_NAME, LOGIN_ASKS_PROXY_PASSWORD };
 
 struct login {
 	struct secret *username, *password; /* asked for; the profile's own stay in the profile */
@@ -30,6 +31,7 @@ struct login {
 	struct proto_challenge challenge;   /* what the answer belongs to; without prefix: the profile's question */
 	enum login_asks asks;
 	usec_t until;                       /* PHASE_QUESTION */
+	char question[PROTO_TEXT_MAX];      /* of the proxy's log-in, for the sentence when nobody answers */
 };
 
 struct engine;
@@ -55,6 +57,8 @@ void login_keep(struct engine *e);
 void login_ask_credentials(struct engine *e, bool again, const char *text);
 /* The server's question with a refusal. False: there is none. */
 bool login_ask_challenge(struct engine *e);
+/* A person's turn for the proxy's sake, without a session. */
+void login_ask_for_proxy(struct engine *e, enum login_asks what, const char *text);
 /* The server's question in the middle of a session. */
 void login_ask_in_session(struct engine *e, const struct proto_event *ev);
 /* A person's answer: a memfd, owned from here on. */

@@ -22,7 +22,7 @@ void engine_arm(struct engine *e, usec_t now)
 
 	if (e->phase == PHASE_WAITING)
 		next = e->try_at;
-	if (e->phase == PHASE_CONNECT)
+	if (e->phase == PHASE_CONNECT || e->phase == PHASE_PROXY)
 		next = e->connect_until;
 	if (engine_asked_for(e->phase))
 		next = e->patience.until;
@@ -42,7 +42,7 @@ void engine_arm(struct engine *e, usec_t now)
 /* While the socket is connecting or full its writability is waited for; while it is full the tun is not read. */
 static void update_interest(struct engine *e)
 {
-	bool out = e->phase == PHASE_CONNECT || (e->datapath.blocked && !e->datapath.starved);
+	bool out = e->phase == PHASE_CONNECT || way_wants_out(e) || (e->datapath.blocked && !e->datapath.starved);
 	bool pause = e->datapath.blocked;
 
 	if (e->wire_source && out != e->wire_wants_out) {
@@ -107,6 +107,11 @@ int engine_on_wire(sd_event_source *source, int fd, uint32_t revents, void *user
 		engine_settle(e, now);
 		return 0;
 	}
+	if (e->phase == PHASE_PROXY) {
+		way_on_wire(e, now);
+		engine_settle(e, now);
+		return 0;
+	}
 	if (revents & EPOLLOUT) {
 		datapath_resume(&e->datapath);
 		move_from_tun(e, now);
@@ -154,7 +159,7 @@ int engine_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		return 0;
 	if (e->phase == PHASE_WAITING && now >= e->try_at)
 		engine_begin_try(e);
-	if (e->phase == PHASE_CONNECT && now >= e->connect_until)
+	if ((e->phase == PHASE_CONNECT || e->phase == PHASE_PROXY) && now >= e->connect_until)
 		engine_on_connect_timeout(e, now);
 	if (e->datapath.starved) {
 		datapath_resume(&e->datapath);

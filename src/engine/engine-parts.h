@@ -5,6 +5,7 @@
  *   engine-loop.c      what happens when something is readable, writable or due
  *   engine-session.c   tries and sessions: how they begin, what the protocol says, how they end
  *   engine-login.c     log-in and questions
+ *   engine-proxy.c     the way through a proxy
  *   engine-helper.c    what the helper says
  *
  * Theory. The protocol core knows no sockets and no clock; the engine gives it both. All input (a datagram, a packet of
@@ -16,6 +17,7 @@
  *   QUESTION   waiting for a person's answer, without a session (engine-login.h)
  *   SOCKET     waiting for a transport socket to the address that attempt.c chose
  *   CONNECT    TCP: the socket is connecting
+ *   PROXY      the proxy is asked for a way to the server (engine-proxy.h)
  *   HANDSHAKE  a session is being made; packets of the tun are dropped
  *   SETTINGS   the server's settings are with the helper; still nothing passes
  *   CONNECTED  the data path is open
@@ -33,6 +35,7 @@
 #include "engine/attempt.h"
 #include "engine/datapath.h"
 #include "engine/engine-login.h"
+#include "engine/engine-proxy.h"
 #include "engine/engine.h"
 #include "engine/moderation.h"
 #include "engine/monitor-client.h"
@@ -40,8 +43,8 @@
 
 #define FAIL_NONE 0xff /* engine_tell_state(): nothing failed */
 
-enum phase { PHASE_START, PHASE_AUTH, PHASE_QUESTION, PHASE_SOCKET, PHASE_CONNECT, PHASE_HANDSHAKE, PHASE_SETTINGS,
-	     PHASE_CONNECTED, PHASE_WAITING, PHASE_ENDING };
+enum phase { PHASE_START, PHASE_AUTH, PHASE_QUESTION, PHASE_SOCKET, PHASE_CONNECT, PHASE_PROXY, PHASE_HANDSHAKE,
+	     PHASE_SETTINGS, PHASE_CONNECTED, PHASE_WAITING, PHASE_ENDING };
 
 struct engine {
 	sd_event *event;
@@ -56,7 +59,7 @@ struct engine {
 	struct login login;
 	struct attempt attempt;
 	usec_t try_at;        /* WAITING */
-	usec_t connect_until; /* CONNECT */
+	usec_t connect_until; /* CONNECT, PROXY */
 	usec_t connected_at;  /* data flows since; 0: not yet */
 	usec_t refused_since;
 	unsigned refused;
@@ -64,7 +67,8 @@ struct engine {
 	struct proto *proto;
 	int tun_fd, wire_fd;
 	uint32_t tun_mtu_max;
-	struct endpoint server;
+	struct endpoint server; /* or its proxy */
+	struct way way;
 	bool tun_paused, wire_wants_out;
 	struct datapath datapath;
 	struct moderation moderation;
@@ -84,6 +88,8 @@ void engine_tell_state(struct engine *e, enum engine_state state, uint8_t fail, 
 void engine_drop_session(struct engine *e);
 /* Tells the helper that nothing that is tried again can help, and ends. */
 void engine_give_up(struct engine *e, enum fail_class fail, const char *text);
+/* This try or session is over; the next one comes, unless nothing can help. */
+void engine_fail(struct engine *e, enum fail_class fail, const char *text, usec_t now);
 /* It is the helper's turn from now on. */
 void engine_ask(struct engine *e, enum phase phase);
 /* What the helper has been asked for, in words; NULL: nothing. */
@@ -97,7 +103,7 @@ void engine_pump_events(struct engine *e, usec_t now);
 /* Control datagrams. False when one had to be left out because the socket is full. */
 bool engine_pump_wire(struct engine *e, usec_t now);
 void engine_on_socket_error(struct engine *e, int error, usec_t now);
-/* CONNECT: the socket is writable, so connect() has ended one way or the other; or its time is over. */
+/* CONNECT: the socket is writable, so connect() has ended one way or the other. CONNECT, PROXY: the time is over. */
 void engine_on_connected(struct engine *e, usec_t now);
 void engine_on_connect_timeout(struct engine *e, usec_t now);
 /* The helper's answers to REQ_SOCKET and REQ_SETTINGS (monitor-client.h). */

@@ -13,6 +13,7 @@
 /* Refusals by a server that once answered: a restart takes it a moment; this much longer it is gone. */
 #define REFUSED_FOR (3 * USEC_PER_SEC)
 #define REFUSED_TIMES 3
+#define DEFAULT_PATH_MTU 1500
 
 /* ---- the ways out --------------------------------------------------------------------------------------------------- */
 
@@ -53,6 +54,7 @@ void engine_drop_session(struct engine *e)
 			log_debug("dropped so far: %s", drops);
 	}
 	e->wire_fd = fd_close(e->wire_fd);
+	way_drop(&e->way);
 	e->cipher[0] = '\0';
 	e->refused = 0;
 	e->connected_at = 0;
@@ -82,6 +84,7 @@ const char *engine_asked_for(enum phase phase)
 	case PHASE_SETTINGS:
 		return "applying the server's settings";
 	case PHASE_CONNECT:
+	case PHASE_PROXY:
 	case PHASE_QUESTION:
 	case PHASE_HANDSHAKE:
 	case PHASE_CONNECTED:
@@ -154,7 +157,7 @@ static void session_failed(struct engine *e, const struct attempt_failure *failu
 		engine_begin_try(e);
 }
 
-static void fail_retry(struct engine *e, enum fail_class fail, const char *text, usec_t now)
+void engine_fail(struct engine *e, enum fail_class fail, const char *text, usec_t now)
 {
 	session_failed(e, &(struct attempt_failure){ .fail = fail, .advice = PROTO_ADVICE_RETRY }, text, now);
 }
@@ -218,7 +221,7 @@ bool engine_pump_wire(struct engine *e, usec_t now)
 
 static void on_refused(struct engine *e, usec_t now)
 {
-	char server[ENDPOINT_STR_MAX], text[256];
+	char peer[WAY_PEER_MAX], text[WAY_PEER_MAX + 128];
 
 	e->stats.refused++;
 	if (e->refused++ == 0)
@@ -226,11 +229,11 @@ static void on_refused(struct engine *e, usec_t now)
 	if (is_up(e) && (e->refused < REFUSED_TIMES || now - e->refused_since < REFUSED_FOR))
 		return;
 	(void)snprintf(text, sizeof(text), is_up(e) ?
-		       "server %s is gone: its host answers that nobody listens there any more" :
-		       "server %s refused the connection: nobody listens on that port%s",
-		       endpoint_format(&e->server, server, sizeof(server)),
+		       "%s is gone: its host answers that nobody listens there any more" :
+		       "%s refused the connection: nobody listens on that port%s",
+		       way_peer(e, peer),
 		       datapath_is_stream(&e->datapath) ? " (TCP)" : " (ICMP port unreachable)");
-	fail_retry(e, FAIL_REFUSED, text, now);
+	engine_fail(e, FAIL_REFUSED, text, now);
 }
 
 /* What ended a TCP connection that had been made, and what follows from it. */
@@ -239,6 +242,8 @@ static const char *describe_end(const struct engine *e, int error, enum fail_cla
 	bool up = e->phase == PHASE_CONNECTED || e->phase == PHASE_SETTINGS;
 
 	*ret_fail = FAIL_SERVER;
+	if (e->phase == PHASE_PROXY)
+		return "closed the TCP connection without an answer; check its address, port and kind (HTTP or SOCKS)";
 	switch (error) {
 	case -EBADMSG:
 		*ret_fail = FAIL_NEGOTIATION;
@@ -260,17 +265,17 @@ static const char *describe_end(const struct engine *e, int error, enum fail_cla
 
 static void on_connection_over(struct engine *e, int error, usec_t now)
 {
-	char server[ENDPOINT_STR_MAX], text[256];
+	char peer[WAY_PEER_MAX], text[WAY_PEER_MAX + 256];
 	enum fail_class fail;
 	const char *what = describe_end(e, error, &fail);
 
-	(void)snprintf(text, sizeof(text), "server %s %s", endpoint_format(&e->server, server, sizeof(server)), what);
-	fail_retry(e, fail, text, now);
+	(void)snprintf(text, sizeof(text), "%s %s", way_peer(e, peer), what);
+	engine_fail(e, fail, text, now);
 }
 
 void engine_on_socket_error(struct engine *e, int error, usec_t now)
 {
-	char server[ENDPOINT_STR_MAX], text[256];
+	char peer[WAY_PEER_MAX], text[WAY_PEER_MAX + 128];
 
 	if (datapath_is_stream(&e->datapath) && e->phase != PHASE_CONNECT) {
 		on_connection_over(e, error, now);
@@ -285,10 +290,9 @@ void engine_on_socket_error(struct engine *e, int error, usec_t now)
 		e->stats.refused++;
 		return;
 	}
-	(void)snprintf(text, sizeof(text), "server %s cannot be reached: %s",
-		       endpoint_format(&e->server, server, sizeof(server)),
+	(void)snprintf(text, sizeof(text), "%s cannot be reached: %s", way_peer(e, peer),
 		       error == -EPERM ? "a firewall of this machine refuses packets to it; let them out" : strerror(-error));
-	fail_retry(e, FAIL_UNREACHABLE, text, now);
+	engine_fail(e, FAIL_UNREACHABLE, text, now);
 }
 
 /* ---- a try ---------------------------------------------------------------------------------------------------------- */
@@ -298,6 +302,7 @@ void engine_begin_try(struct engine *e)
 	if (login_ask_first(e))
 		return;
 	engine_ask(e, PHASE_SOCKET);
+	way_begin_try(&e->way);
 	e->stale = false;
 	if (attempt_address(&e->attempt) == 0)
 		engine_tell_state(e, ENGINE_STATE_RESOLVING, FAIL_NONE, "");
@@ -309,12 +314,14 @@ void engine_begin_try(struct engine *e)
 static int start_session(struct engine *e, const struct ipc_ans_socket *answer, usec_t now, char **ret_error)
 {
 	const struct remote *remote = &e->profile->remotes[attempt_remote(&e->attempt)];
+	uint32_t overhead = (uint32_t)way_overhead(e), path_mtu = answer->path_mtu ? answer->path_mtu : DEFAULT_PATH_MTU;
+	enum transport transport = way_proxy(e) ? TRANSPORT_TCP : remote->transport;
 	struct proto_params params = {
 		.profile = e->profile,
 		.server = answer->server,
 		.transport = remote->transport,
 		.connect_timeout = remote->connect_timeout,
-		.path_mtu = answer->path_mtu,
+		.path_mtu = path_mtu - MIN(overhead, path_mtu / 2),
 		.tun_mtu_max = e->tun_mtu_max,
 		.began = now,
 	};
@@ -332,9 +339,9 @@ static int start_session(struct engine *e, const struct ipc_ans_socket *answer, 
 	r = ovpn_client_new(&e->proto, &params, ret_error);
 	if (r < 0)
 		return r;
-	datapath_attach(&e->datapath, e->wire_fd, params.transport, e->proto);
+	datapath_attach(&e->datapath, e->wire_fd, transport, e->proto);
 	e->server = answer->server;
-	e->phase = params.transport == TRANSPORT_TCP ? PHASE_CONNECT : PHASE_HANDSHAKE;
+	e->phase = transport == TRANSPORT_TCP ? PHASE_CONNECT : PHASE_HANDSHAKE;
 	e->connect_until = now + remote->connect_timeout;
 	engine_tell_state(e, ENGINE_STATE_CONNECTING, FAIL_NONE, "");
 	return e->phase == PHASE_HANDSHAKE ? e->proto->ops->start(e->proto, now) : 0;
@@ -357,6 +364,14 @@ void engine_on_connected(struct engine *e, usec_t now)
 		engine_on_socket_error(e, r, now);
 		return;
 	}
+	if (way_proxy(e)) {
+		r = way_begin(e, now);
+		if (r < 0)
+			session_impossible(e, r, r == -EOPNOTSUPP ? "this OpenSSL has no MD5, which the proxy's Digest wants" : NULL, now);
+		else
+			way_on_wire(e, now);
+		return;
+	}
 	e->phase = PHASE_HANDSHAKE;
 	r = e->proto->ops->start(e->proto, now);
 	engine_pump_events(e, now); /* says why, where the protocol knows */
@@ -366,13 +381,15 @@ void engine_on_connected(struct engine *e, usec_t now)
 
 void engine_on_connect_timeout(struct engine *e, usec_t now)
 {
-	char server[ENDPOINT_STR_MAX], text[256];
+	char peer[WAY_PEER_MAX], text[WAY_PEER_MAX + 160];
 
 	(void)snprintf(text, sizeof(text),
-		       "no TCP connection to server %s within %llu s: it is down, the port is wrong, or a firewall is in between",
-		       endpoint_format(&e->server, server, sizeof(server)),
+		       e->phase == PHASE_PROXY ?
+		       "the %s has not said within %llu s whether it reaches the server: it, or the server, is down" :
+		       "no TCP connection to %s within %llu s: it is down, the port is wrong, or a firewall is in between",
+		       way_peer(e, peer),
 		       (unsigned long long)(e->profile->remotes[attempt_remote(&e->attempt)].connect_timeout / USEC_PER_SEC));
-	fail_retry(e, FAIL_SILENT, text, now);
+	engine_fail(e, FAIL_SILENT, text, now);
 }
 
 void engine_on_socket(void *userdata, const struct ipc_ans_socket *answer, int fd)
@@ -388,19 +405,21 @@ void engine_on_socket(void *userdata, const struct ipc_ans_socket *answer, int f
 	}
 	if (e->stale) {
 		fd_close(fd);
+		engine_drop_session(e);
 		engine_begin_try(e);
 		engine_settle(e, now);
 		return;
 	}
-	attempt_set_addresses(&e->attempt, answer->n_addresses);
+	if (!e->way.relaying)
+		attempt_set_addresses(&e->attempt, answer->n_addresses);
 	if (!answer->ok) {
 		fd_close(fd);
-		fail_retry(e, answer->fail, answer->text, now);
+		engine_fail(e, answer->fail, answer->text, now);
 		engine_settle(e, now);
 		return;
 	}
 	e->wire_fd = fd;
-	r = start_session(e, answer, now, &error);
+	r = e->way.relaying ? way_on_relay(e, fd, now) : start_session(e, answer, now, &error);
 	engine_pump_events(e, now); /* says why, where the protocol knows */
 	if (r < 0 && (e->phase == PHASE_HANDSHAKE || e->phase == PHASE_SOCKET) && e->wire_fd == fd)
 		session_impossible(e, r, error, now);
@@ -435,7 +454,7 @@ void engine_on_settings(void *userdata, const struct ipc_ans_settings *answer)
 		char text[IPC_TEXT_MAX + 64];
 
 		(void)snprintf(text, sizeof(text), "the server's settings were refused: %s", answer->text);
-		fail_retry(e, FAIL_NEGOTIATION, text, now);
+		engine_fail(e, FAIL_NEGOTIATION, text, now);
 	}
 	if (e->phase != PHASE_ENDING)
 		engine_settle(e, now);

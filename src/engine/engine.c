@@ -31,6 +31,7 @@ int engine_new(struct engine **ret, int control_fd)
 		return -ENOMEM;
 	}
 	e->tun_fd = e->wire_fd = -EBADF;
+	way_init(&e->way);
 	e->armed = USEC_INFINITY;
 	e->monitor.fd = -EBADF;
 	r = sd_event_new(&e->event);
@@ -58,6 +59,7 @@ struct engine *engine_free(struct engine *e)
 	engine_drop_session(e);
 	log_set_sink(NULL, NULL);
 	login_done(&e->login);
+	way_done(&e->way);
 	if (e->profile)
 		profile_free(e->profile);
 	e->timer = sd_event_source_disable_unref(e->timer);

@@ -74,6 +74,7 @@ static bool dispatch(struct monitor_client *m, const struct ipc_msg *msg, int *f
 	case IPC_REQ_LOG:
 	case IPC_REQ_FAILED:
 	case IPC_REQ_QUESTION:
+	case IPC_REQ_RELAY:
 		break; /* our own direction */
 	}
 	m->ops->on_gone(m->userdata, -EBADMSG);
@@ -184,6 +185,14 @@ int monitor_request_socket(struct monitor_client *m, uint16_t remote, uint16_t a
 	m->out.req_socket.seq = next_seq(m, MONITOR_SOCKET);
 	m->out.req_socket.remote = remote;
 	m->out.req_socket.address = address;
+	return send_waiting(m);
+}
+
+int monitor_request_relay(struct monitor_client *m, uint16_t port)
+{
+	prepare(m, IPC_REQ_RELAY);
+	m->out.req_relay.seq = next_seq(m, MONITOR_SOCKET);
+	m->out.req_relay.port = port;
 	return send_waiting(m);
 }
 

@@ -51,6 +51,8 @@ void monitor_client_done(struct monitor_client *m);
  */
 int monitor_hello(struct monitor_client *m);
 int monitor_request_socket(struct monitor_client *m, uint16_t remote, uint16_t address);
+/* The same for datagrams to the proxy that the last socket leads to; answered by on_socket(), too. */
+int monitor_request_relay(struct monitor_client *m, uint16_t port);
 int monitor_request_settings(struct monitor_client *m, const struct settings *settings);
 int monitor_request_auth(struct monitor_client *m, bool again, const char *text);
 /* For a person; the answer comes as on_answer(). QUESTION_NONE with "": the last one is void. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 int stream_init(struct stream *s)
@@ -57,6 +58,17 @@ ssize_t stream_receive(struct stream *s)
 		return -ENOTCONN;
 	ovpn_stream_add(&s->in, (size_t)n);
 	return n;
+}
+
+void stream_begin_with(struct stream *s, const uint8_t *p, size_t len)
+{
+	size_t room;
+	uint8_t *to = ovpn_stream_room(&s->in, &room);
+
+	len = MIN(len, room);
+	if (len)
+		memcpy(to, p, len);
+	ovpn_stream_add(&s->in, len);
 }
 
 int stream_finish(const struct stream *s)

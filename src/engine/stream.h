@@ -37,6 +37,9 @@ ssize_t stream_send(const struct stream *s, const uint8_t *p, size_t len);
  */
 ssize_t stream_receive(struct stream *s);
 
+/* Bytes that were read already, fewer than STREAM_BUFFER, are the connection's first. */
+void stream_begin_with(struct stream *s, const uint8_t *p, size_t len);
+
 /* Nothing more will be sent; the peer is told behind what it has been sent. 0 or -errno. */
 int stream_finish(const struct stream *s);
 /* Throws away what has arrived. True when the connection is over on the peer's side, too. */

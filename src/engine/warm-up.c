@@ -17,7 +17,7 @@ int engine_warm_up(void)
 	static const uint8_t key[64];
 	static const char *const digests[] = { "sha1", "sha224", "sha256", "sha384", "sha512" };
 	struct tls_context *tls = NULL;
-	char *error = NULL;
+	char *error = NULL, hex[HASH_HEX_MAX];
 	uint8_t word[8];
 	int r;
 
@@ -48,6 +48,8 @@ int engine_warm_up(void)
 		if (d && hash_hmac_new(&hmac, d, key, sizeof(key)) >= 0)
 			hash_hmac_free(hmac);
 	}
+	(void)hash_plain_hex(HASH_PLAIN_MD5, NULL, 0, hex); /* without it a proxy's Digest fails with its own sentence */
+	(void)hash_plain_hex(HASH_PLAIN_SHA256, NULL, 0, hex);
 	/* Without a CA this is refused, but not before OpenSSL has built what it builds once. */
 	if (tls_context_new(&tls, &(struct tls_params){ 0 }, &error) >= 0)
 		tls_context_free(tls);

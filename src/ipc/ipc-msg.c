@@ -219,6 +219,13 @@ static void put_req_socket(struct wire *w, struct ipc_msg *m)
 	check(w, m->req_socket.remote < PROFILE_REMOTES_MAX);
 }
 
+static void put_req_relay(struct wire *w, struct ipc_msg *m)
+{
+	put_u32(w, &m->req_relay.seq, 0, UINT32_MAX);
+	put_u16(w, &m->req_relay.port);
+	check(w, m->req_relay.port);
+}
+
 static void put_req_settings(struct wire *w, struct ipc_msg *m)
 {
 	put_u32(w, &m->req_settings.seq, 0, UINT32_MAX);
@@ -292,7 +299,7 @@ static const struct {
 	{ IPC_REQ_AUTH, put_req_auth },		{ IPC_REQ_STATE, put_req_state },
 	{ IPC_REQ_STATS, put_req_stats },	{ IPC_REQ_LOG, put_req_log },
 	{ IPC_REQ_FAILED, put_req_failed },	{ IPC_CMD_ANSWER, put_nothing },
-	{ IPC_REQ_QUESTION, put_req_question },
+	{ IPC_REQ_QUESTION, put_req_question }, { IPC_REQ_RELAY, put_req_relay },
 };
 
 static bool walk(struct wire *w, struct ipc_msg *m)
@@ -358,6 +365,7 @@ size_t ipc_msg_fds(const struct ipc_msg *m)
 	case IPC_REQ_LOG:
 	case IPC_REQ_FAILED:
 	case IPC_REQ_QUESTION:
+	case IPC_REQ_RELAY:
 		return 0;
 	}
 	return 0;

@@ -35,6 +35,7 @@ enum ipc_type {
 	IPC_REQ_LOG,
 	IPC_REQ_FAILED, /* final: the engine gives up and exits */
 	IPC_REQ_QUESTION, /* for a person */
+	IPC_REQ_RELAY,    /* a UDP socket to the proxy that the last socket leads to; answered by IPC_ANS_SOCKET */
 };
 
 /* What the engine is doing; the helper maps it to the tunnel's state. */
@@ -63,12 +64,17 @@ struct ipc_req_socket {
 	uint16_t address; /* n-th address of that name, counted from 0 */
 };
 
+struct ipc_req_relay {
+	uint32_t seq;
+	uint16_t port; /* that the proxy named */
+};
+
 struct ipc_ans_socket {
 	uint32_t seq;
 	uint8_t ok;           /* 1: one fd follows */
 	uint8_t fail;         /* enum fail_class when !ok */
-	uint16_t n_addresses; /* how many the name has (0 when it did not resolve) */
-	struct endpoint server;
+	uint16_t n_addresses; /* how many the name has (0 when it did not resolve); a proxy's where there is one */
+	struct endpoint server; /* what the socket leads to: the server, or its proxy */
 	uint32_t path_mtu; /* of the outgoing route, bytes; 0 unknown */
 	char text[IPC_TEXT_MAX]; /* a sentence when !ok */
 };
@@ -138,6 +144,7 @@ struct ipc_msg {
 		struct ipc_ans_settings ans_settings;
 		struct ipc_ans_auth ans_auth;
 		struct ipc_req_socket req_socket;
+		struct ipc_req_relay req_relay;
 		struct ipc_req_settings req_settings;
 		struct ipc_req_auth req_auth;
 		struct ipc_req_state req_state;

@@ -78,6 +78,8 @@ char *journal_format(const struct journal *j)
 		strbuf_addf(&b, "server %s %s %u %s\n", transport_to_string(j->transport),
 			    endpoint_format(&j->server, buf, sizeof(buf)), j->server.scope_id,
 			    *j->outgoing ? j->outgoing : "-");
+	if (j->have_server && j->relay_port)
+		strbuf_addf(&b, "relay %u\n", j->relay_port);
 	if (j->kept)
 		strbuf_add(&b, "kept\n");
 	for (size_t i = 0; i < _LOCK_MAX; i++)
@@ -206,6 +208,17 @@ static int line_server(struct journal *j, char *words)
 	return 0;
 }
 
+static int line_relay(struct journal *j, char *words)
+{
+	uint32_t port;
+	int r = word_u32(&words, &port);
+
+	if (r < 0 || port < 1 || port > 65535)
+		return -EINVAL;
+	j->relay_port = (uint16_t)port;
+	return 0;
+}
+
 static int line_kept(struct journal *j, char *words)
 {
 	(void)words; /* none */
@@ -279,6 +292,7 @@ static const struct {
 } lines[] = {
 	{ "uplink", line_uplink }, { "mark", line_mark },   { "net4", line_net4 },
 	{ "net6", line_net6 },	   { "netns", line_netns }, { "server", line_server },
+	{ "relay", line_relay },
 	{ "kept", line_kept },	   { "lock", line_lock },   { "sysctl", line_sysctl },
 	{ "allow", line_allow },   { "publish", line_publish },
 };

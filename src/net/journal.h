@@ -40,6 +40,7 @@ struct journal {
 	bool have_server;
 	struct endpoint server;
 	enum transport transport;
+	uint16_t relay_port;     /* the server is a proxy that also takes datagrams, on this port; 0: none */
 	char outgoing[IFNAMSIZ]; /* the interface that leads to the server */
 	bool kept;		 /* down was asked for while programs lived inside */
 	struct lock_mark locks[_LOCK_MAX];

@@ -119,9 +119,14 @@ int tunnelnet_list(char ***ret)
 
 static void print_remotes(const struct profile *p, FILE *f)
 {
-	for (size_t i = 0; i < p->n_remotes; i++)
+	for (size_t i = 0; i < p->n_remotes; i++) {
+		const struct proxy *x = profile_proxy(p, &p->remotes[i]);
+
 		fprintf(f, "%s%s port %u %s", i ? ", " : " ", p->remotes[i].host, p->remotes[i].port,
 			transport_to_string(p->remotes[i].transport));
+		if (x)
+			fprintf(f, " through the proxy %s port %u", x->host, x->port);
+	}
 }
 
 static void print_exceptions(const struct tunnelnet *n, FILE *f)
@@ -139,13 +144,14 @@ static void print_exceptions(const struct tunnelnet *n, FILE *f)
 /* The first remote when it is written as an address; else the steps say "the server". */
 static void guess_server(struct tunnelnet *n, const struct profile *p)
 {
+	const struct proxy *x = p->n_remotes ? profile_proxy(p, &p->remotes[0]) : NULL;
 	struct inaddr a;
 
 	memset(&n->j.server, 0, sizeof(n->j.server));
-	if (p->n_remotes == 0 || inaddr_parse(p->remotes[0].host, &a) < 0)
+	if (p->n_remotes == 0 || inaddr_parse(x ? x->host : p->remotes[0].host, &a) < 0)
 		return;
 	n->j.server.addr = a;
-	n->j.server.port = p->remotes[0].port;
+	n->j.server.port = x ? x->port : p->remotes[0].port;
 }
 
 int tunnelnet_print_plan(struct tunnelnet *n, const struct profile *p, const struct settings *settings, FILE *f)

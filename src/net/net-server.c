@@ -15,6 +15,7 @@ int net_close_opening(struct tunnelnet *n)
 
 	plan_open(&plan, n, 0); /* with the server that is going */
 	n->j.have_server = false;
+	n->j.relay_port = 0;
 	return plan_undo(&plan, n);
 }
 
@@ -87,7 +88,7 @@ int net_renumber(struct tunnelnet *n)
 static bool same_opening(const struct tunnelnet *n, const struct endpoint *server, enum transport transport,
 			 const char *outgoing)
 {
-	return n->j.have_server && endpoint_eq(&n->j.server, server) && n->j.transport == transport &&
+	return n->j.have_server && !n->j.relay_port && endpoint_eq(&n->j.server, server) && n->j.transport == transport &&
 	       str_eq(n->j.outgoing, outgoing);
 }
 
@@ -106,6 +107,7 @@ static int make_opening(struct tunnelnet *n, const struct endpoint *server, enum
 			return r;
 		n->j.server = *server;
 		n->j.transport = transport;
+		n->j.relay_port = 0;
 		n->j.have_server = true;
 		(void)str_copy(n->j.outgoing, sizeof(n->j.outgoing), out->name); /* both are IFNAMSIZ */
 		if (n->uplink->forwards)
@@ -122,10 +124,68 @@ static int make_opening(struct tunnelnet *n, const struct endpoint *server, enum
 	return r;
 }
 
-int tunnelnet_open_transport(struct tunnelnet *n, const struct endpoint *server, enum transport transport, int *ret_fd,
-			     uint32_t *ret_path_mtu, char **ret_error)
+/* The socket behind an opening; without it the opening is closed again. */
+static int open_socket(struct tunnelnet *n, const struct endpoint *server, enum transport transport,
+		       const struct endpoint *local, int *ret_fd)
 {
 	char buf[ENDPOINT_STR_MAX];
+	struct endpoint from = { .port = local ? local->port : 0 };
+	int r;
+
+	/* Where packets are translated, the address is the translation's to choose. */
+	if (local && !n->uplink->forwards && local->addr.family == server->addr.family)
+		from.addr = local->addr;
+	r = uplink_open_socket(n->uplink->socket_netns(n), n->rootless ? 0 : n->j.mark, server, &from, transport, ret_fd);
+	if ((r == -EADDRNOTAVAIL || r == -EADDRINUSE || r == -EACCES) && (from.port || inaddr_is_set(&from.addr)))
+		(void)net_error(n, r, "No connection to %s can come from where `local` and `lport` of the profile want it (%s); "
+				"correct or remove them.",
+				endpoint_format(server, buf, sizeof(buf)), strerror(-r));
+	else if (r < 0)
+		(void)net_error(n, r, "No connection to %s can be opened: %s.", endpoint_format(server, buf, sizeof(buf)),
+				strerror(-r));
+	if (r < 0)
+		(void)net_close_opening(n); /* r is the error to report */
+	return r;
+}
+
+int tunnelnet_open_relay(struct tunnelnet *n, uint16_t port, int *ret_fd, uint32_t *ret_path_mtu, char **ret_error)
+{
+	struct endpoint relay;
+	struct rt_route way;
+	struct rt_link out;
+	struct plan plan;
+	uint32_t mtu = 0;
+	int fd, r;
+
+	net_begin(n);
+	if (!n->j.have_server || n->j.transport != TRANSPORT_TCP || n->j.relay_port || !port)
+		return net_finish(n, net_error(n, -EINVAL, "Tunnel %s has no proxy to send datagrams to.", n->name), ret_error);
+	relay = n->j.server;
+	relay.port = port;
+	r = look_up_way(n, &relay, &way, &out);
+	if (r == 0) {
+		mtu = way.mtu ? way.mtu : MIN(out.mtu, 65535u);
+		n->j.relay_port = port;
+		r = net_journal(n);
+		if (r == 0) {
+			plan_open(&plan, n, mtu);
+			r = plan_apply(&plan, n, false);
+		}
+		if (r < 0)
+			(void)net_close_opening(n); /* r is the error to report */
+	}
+	if (r == 0)
+		r = open_socket(n, &relay, TRANSPORT_UDP, NULL, &fd);
+	if (r < 0)
+		return net_finish(n, r, ret_error);
+	*ret_fd = fd;
+	*ret_path_mtu = mtu;
+	return net_finish(n, 0, ret_error);
+}
+
+int tunnelnet_open_transport(struct tunnelnet *n, const struct endpoint *server, enum transport transport,
+			     const struct endpoint *local, int *ret_fd, uint32_t *ret_path_mtu, char **ret_error)
+{
 	struct rt_route way;
 	struct rt_link out;
 	uint32_t mtu;
@@ -145,14 +205,8 @@ int tunnelnet_open_transport(struct tunnelnet *n, const struct endpoint *server,
 		return net_finish(n, r, ret_error);
 	mtu = way.mtu ? way.mtu : MIN(out.mtu, 65535u);
 	r = make_opening(n, server, transport, &out, mtu);
-	if (r == 0) {
-		r = uplink_open_socket(n->uplink->socket_netns(n), n->rootless ? 0 : n->j.mark, server, transport, &fd);
-		if (r < 0) {
-			(void)net_error(n, r, "No connection to %s can be opened: %s.",
-					endpoint_format(server, buf, sizeof(buf)), strerror(-r));
-			(void)net_close_opening(n); /* r is the error to report */
-		}
-	}
+	if (r == 0)
+		r = open_socket(n, server, transport, local, &fd);
 	if (r < 0)
 		return net_finish(n, r, ret_error);
 	*ret_fd = fd;

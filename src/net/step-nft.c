@@ -64,9 +64,15 @@ static const char *lock_name(enum lock_id id)
 
 static void add_server(const struct tunnelnet *n, struct nft_text *t)
 {
-	if (n->j.have_server)
-		nft_element_tuple(t, n->j.server.addr.family == AF_INET ? "engine4" : "engine6", &n->j.server,
-				  n->j.transport == TRANSPORT_TCP);
+	const char *set = n->j.server.addr.family == AF_INET ? "engine4" : "engine6";
+	struct endpoint relay = n->j.server;
+
+	if (!n->j.have_server)
+		return;
+	nft_element_tuple(t, set, &n->j.server, n->j.transport == TRANSPORT_TCP);
+	relay.port = n->j.relay_port;
+	if (relay.port)
+		nft_element_tuple(t, set, &relay, false);
 }
 
 /*

@@ -59,10 +59,16 @@ int tunnelnet_prepare(struct tunnelnet *n, char **ret_error);
  * Makes `server` the only opening: engine-only route (veth), inner and outer lock, forwarding on the outgoing interface;
  * then opens a non-blocking connected transport socket with the engine's mark in the right namespace. The previous
  * server's opening is gone before the new one exists. *ret_fd owned by the caller. *ret_path_mtu: of the outgoing route.
- * -ENETUNREACH / -EHOSTUNREACH: the host has no route (the sentence says so).
+ * `local`: what the profile wants as the socket's own end; NULL, or address and port, either may be unset. The address counts where the socket
+ * is in the default namespace. -ENETUNREACH / -EHOSTUNREACH: the host has no route (the sentence says so).
  */
-int tunnelnet_open_transport(struct tunnelnet *n, const struct endpoint *server, enum transport transport, int *ret_fd,
-			     uint32_t *ret_path_mtu, char **ret_error);
+int tunnelnet_open_transport(struct tunnelnet *n, const struct endpoint *server, enum transport transport,
+			     const struct endpoint *local, int *ret_fd, uint32_t *ret_path_mtu, char **ret_error);
+/*
+ * The server is a proxy over TCP: opens the locks for its address's UDP port as well, once, and makes a socket to it. On
+ * failure nothing is open any more.
+ */
+int tunnelnet_open_relay(struct tunnelnet *n, uint16_t port, int *ret_fd, uint32_t *ret_path_mtu, char **ret_error);
 /* No opening at all (between tries, after the engine's death). */
 int tunnelnet_close_transport(struct tunnelnet *n, char **ret_error);
 

@@ -63,7 +63,7 @@ const struct uplink_ops *uplink_ops(enum uplink u)
 
 struct opening {
 	uint32_t mark; /* 0: none */
-	const struct endpoint *server;
+	const struct endpoint *server, *local;
 	enum transport transport;
 	int fd;
 };
@@ -112,6 +112,22 @@ static void set_tcp_options(int fd)
 	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 }
 
+/* Our own end, where the profile names it. */
+static int bind_local(int fd, const struct opening *o)
+{
+	struct endpoint local = *o->local;
+	struct sockaddr_storage sa;
+	socklen_t len;
+
+	if (!local.port && !inaddr_is_set(&local.addr))
+		return 0;
+	if (!inaddr_is_set(&local.addr))
+		local.addr = (struct inaddr){ .family = o->server->addr.family }; /* any */
+	(void)set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1); /* the last connection's end may be in the way for a moment */
+	len = endpoint_to_sockaddr(&local, &sa);
+	return bind(fd, (struct sockaddr *)&sa, len) < 0 ? -errno : 0;
+}
+
 static int open_in_place(void *userdata)
 {
 	struct opening *o = userdata;
@@ -132,15 +148,19 @@ static int open_in_place(void *userdata)
 		set_tcp_options(fd);
 	else
 		set_udp_options(fd, o);
+	r = bind_local(fd, o);
+	if (r < 0)
+		return r;
 	if (connect(fd, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS)
 		return -errno;
 	o->fd = TAKE_FD(fd);
 	return 0;
 }
 
-int uplink_open_socket(int netns_fd, uint32_t mark, const struct endpoint *server, enum transport transport, int *ret)
+int uplink_open_socket(int netns_fd, uint32_t mark, const struct endpoint *server, const struct endpoint *local,
+		       enum transport transport, int *ret)
 {
-	struct opening o = { .mark = mark, .server = server, .transport = transport, .fd = -EBADF };
+	struct opening o = { .mark = mark, .server = server, .local = local, .transport = transport, .fd = -EBADF };
 	int r = netns_fd >= 0 ? netns_call(netns_fd, open_in_place, &o) : open_in_place(&o);
 
 	if (r < 0)

@@ -28,4 +28,5 @@ void uplink_veth_addr6(struct plan *p, const struct tunnelnet *n, bool exception
 /* plan-exceptions.c: behind the uplink's own steps; nothing where there are none. */
 void plan_exceptions(struct plan *p, const struct tunnelnet *n);
 /* A non-blocking, connecting socket with the tunnel's mark (0: none, to set one needs rights), made in that namespace. */
-int uplink_open_socket(int netns_fd, uint32_t mark, const struct endpoint *server, enum transport transport, int *ret);
+int uplink_open_socket(int netns_fd, uint32_t mark, const struct endpoint *server, const struct endpoint *local,
+		       enum transport transport, int *ret);

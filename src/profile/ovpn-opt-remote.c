@@ -47,13 +47,12 @@ static int parse_proto(struct ovpn_parser *p, const char *s, const struct proto_
 	return ovpn_refuse(p, "'%s' is not a protocol; use udp, udp4, udp6, tcp, tcp4 or tcp6", shown);
 }
 
-static struct ovpn_conn *conn(struct ovpn_parser *p)
+struct ovpn_conn *ovpn_conn(struct ovpn_parser *p)
 {
 	return p->block_line ? &p->block : &p->global;
 }
 
-/* malloc'ed host without the brackets of "[2001:db8::1]"; NULL with r in *ret_r. */
-static char *take_host(struct ovpn_parser *p, const char *s, int *ret_r)
+char *ovpn_host(struct ovpn_parser *p, const char *s, int *ret_r)
 {
 	_cleanup_(freep) char *host = NULL, *shown = NULL;
 	struct inaddr a;
@@ -113,7 +112,7 @@ int ovpn_opt_remote(struct ovpn_parser *p, const struct ovpn_item *it)
 		pending.transport = proto->transport;
 		pending.family = proto->family;
 	}
-	pending.host = take_host(p, it->words[1], &r);
+	pending.host = ovpn_host(p, it->words[1], &r);
 	if (!pending.host)
 		return r;
 	pending.note = p->notes ? p->notes->n : 0;
@@ -130,9 +129,9 @@ int ovpn_opt_proto(struct ovpn_parser *p, const struct ovpn_item *it)
 	r = parse_proto(p, it->words[1], &proto);
 	if (r < 0)
 		return r;
-	conn(p)->proto_set = true;
-	conn(p)->transport = proto->transport;
-	conn(p)->family = proto->family;
+	ovpn_conn(p)->proto_set = true;
+	ovpn_conn(p)->transport = proto->transport;
+	ovpn_conn(p)->family = proto->family;
 	return 0;
 }
 
@@ -155,7 +154,7 @@ int ovpn_opt_port(struct ovpn_parser *p, const struct ovpn_item *it)
 	r = ovpn_number(p, it->words[1], 1, 65535, &port);
 	if (r < 0)
 		return r;
-	conn(p)->port = (uint16_t)port;
+	ovpn_conn(p)->port = (uint16_t)port;
 	return 0;
 }
 
@@ -207,6 +206,7 @@ int ovpn_connection_begin(struct ovpn_parser *p)
 	p->block_remotes = 0;
 	p->n_blocks++;
 	p->block = p->global;
+	p->proxies_shared = p->profile->n_proxies;
 	p->outer_connect_timeout = p->o->connect_timeout;
 	return ovpn_note(p, FATE_HONOURED, "begins a server of its own");
 }
@@ -227,6 +227,7 @@ int ovpn_connection_end(struct ovpn_parser *p)
 		if (r->line <= line)
 			continue;
 		r->connect_timeout = connect_timeout;
+		r->block = p->block;
 		if (!r->port)
 			r->port = p->block.port;
 		if (!r->proto_set) {
@@ -236,6 +237,7 @@ int ovpn_connection_end(struct ovpn_parser *p)
 		}
 	}
 	p->block_line = 0;
+	p->proxies_shared = p->profile->n_proxies;
 	return ovpn_note(p, FATE_HONOURED, "ends the block");
 }
 
@@ -259,6 +261,8 @@ static int drop(struct ovpn_parser *p, const struct ovpn_pending_remote *r, cons
 
 static void settle(struct ovpn_parser *p, struct ovpn_pending_remote *r)
 {
+	if (!r->in_block)
+		r->block = p->global;
 	if (!r->in_block && !r->port)
 		r->port = p->global.port;
 	if (!r->in_block && !r->proto_set) {
@@ -281,6 +285,20 @@ static int check_role(struct ovpn_parser *p)
 	return r;
 }
 
+static enum proxy_kind proxy_kind(const struct ovpn_parser *p, const struct ovpn_pending_remote *r)
+{
+	return r->block.proxy ? p->profile->proxies[r->block.proxy - 1].kind : PROXY_NONE;
+}
+
+/* Nothing is left: is an HTTP proxy to blame? */
+static const struct ovpn_pending_remote *stopped_by_proxy(const struct ovpn_parser *p)
+{
+	for (size_t i = 0; i < p->n_remotes; i++)
+		if (p->remotes[i].transport == TRANSPORT_UDP && proxy_kind(p, &p->remotes[i]) == PROXY_HTTP)
+			return &p->remotes[i];
+	return NULL;
+}
+
 /* Why a server of the file will not be used; NULL: it will. */
 static const char *unused(const struct ovpn_parser *p, const struct ovpn_pending_remote *r)
 {
@@ -288,6 +306,8 @@ static const char *unused(const struct ovpn_parser *p, const struct ovpn_pending
 		return "not used, since the file has <connection> blocks";
 	if (p->force_line && r->transport != p->force)
 		return "not used, since `proto-force` wants the other transport";
+	if (r->transport == TRANSPORT_UDP && proxy_kind(p, r) == PROXY_HTTP)
+		return "not used, since an HTTP proxy carries TCP only";
 	return NULL;
 }
 
@@ -304,8 +324,24 @@ static size_t count_used(struct ovpn_parser *p)
 	return n;
 }
 
+static struct remote finished(const struct ovpn_parser *p, struct ovpn_pending_remote *from)
+{
+	return (struct remote){
+		.host = TAKE_PTR(from->host),
+		.port = from->port,
+		.transport = from->transport,
+		.family = from->family,
+		.line = from->line,
+		.connect_timeout = from->connect_timeout ? from->connect_timeout : p->o->connect_timeout,
+		.proxy = proxy_kind(p, from) == PROXY_NONE ? 0 : from->block.proxy,
+		.local = from->block.nobind ? (struct inaddr){ .family = AF_UNSPEC } : from->block.local,
+		.local_port = from->block.nobind ? 0 : from->block.local_port,
+	};
+}
+
 int ovpn_finish_remotes(struct ovpn_parser *p)
 {
+	const struct ovpn_pending_remote *stopped;
 	size_t n;
 	int r;
 
@@ -316,6 +352,11 @@ int ovpn_finish_remotes(struct ovpn_parser *p)
 	if (!n && p->n_remotes && p->force_line)
 		return ovpn_refuse_at(p, p->force_line, "proto-force",
 				      "leaves no server, since all are of the other transport; remove the line");
+	stopped = n ? NULL : stopped_by_proxy(p);
+	if (stopped)
+		return ovpn_refuse_at(p, stopped->line, "remote",
+				      "an HTTP proxy carries TCP only, and no server of the file is reached over TCP; write `proto tcp` if the "
+				      "server has it, or use a SOCKS proxy");
 	if (!n)
 		return 0; /* profile_verify() has the words */
 	p->profile->remotes = calloc(n, sizeof(*p->profile->remotes));
@@ -329,14 +370,7 @@ int ovpn_finish_remotes(struct ovpn_parser *p)
 		if (why)
 			r = drop(p, from, why);
 		else
-			p->profile->remotes[p->profile->n_remotes++] = (struct remote){
-				.host = TAKE_PTR(from->host),
-				.port = from->port,
-				.transport = from->transport,
-				.family = from->family,
-				.line = from->line,
-				.connect_timeout = from->connect_timeout ? from->connect_timeout : p->o->connect_timeout,
-			};
+			p->profile->remotes[p->profile->n_remotes++] = finished(p, from);
 		if (r < 0)
 			return r;
 	}

@@ -54,19 +54,24 @@ static void strip_setenv_opt(struct ovpn_item *it)
 	memmove(it->words, it->words + 2, (it->n_words + 1) * sizeof(it->words[0]));
 }
 
+static bool is_word_instead_of_file(const char *s)
+{
+	return !*s || ovpn_is_inline_word(s) || str_eq(s, "stdin");
+}
+
 /* A file name in this line that is to be replaced, else NULL. */
 static const char *file_of(const struct ovpn_item *it)
 {
-	const struct ovpn_option *row;
+	const struct ovpn_option *row = it->kind == OVPN_ITEM_OPTION ? ovpn_option_find(it->words[0]) : NULL;
 
-	if (it->kind != OVPN_ITEM_OPTION || it->n_words < 2)
+	if (!row || row->fate != FATE_HONOURED)
 		return NULL;
-	row = ovpn_option_find(it->words[0]);
-	if (!row || row->fate != FATE_HONOURED || !(row->flags & OPT_FILE))
-		return NULL;
-	if (!*it->words[1] || ovpn_is_inline_word(it->words[1]) || str_eq(it->words[1], "stdin"))
-		return NULL;
-	return it->words[1];
+	if ((row->flags & OPT_FILE) && it->n_words > 1 && !is_word_instead_of_file(it->words[1]))
+		return it->words[1];
+	if ((row->flags & OPT_FILE3) && it->n_words > 3 && !is_word_instead_of_file(it->words[3]) &&
+	    !str_eq(it->words[3], "auto") && !str_eq(it->words[3], "auto-nct"))
+		return it->words[3];
+	return NULL;
 }
 
 static bool ends_block(const struct secret *text, const char *tag)
@@ -134,13 +139,42 @@ struct source {
 	void *userdata;
 };
 
+/* Words that can stand in a line as they are. */
+static bool are_plain(char *const *words)
+{
+	for (; *words; words++)
+		if ((*words)[strspn(*words, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]")])
+			return false;
+	return true;
+}
+
+static const char *login_tag(const struct ovpn_item *it)
+{
+	return str_eq(it->words[0], "socks-proxy") ? "socks-proxy-user-pass" : "http-proxy-user-pass";
+}
+
+/* The proxy's line without its file, whose text, where there is one, goes into a block behind it. */
+static int add_proxy(struct out *o, const struct ovpn_item *it, const struct secret *text)
+{
+	_cleanup_(freep) char *line = str_format("%s %s %s %s %s\n", it->words[0], it->words[1], it->words[2],
+						 text ? "[inline]" : "stdin", it->n_words > 4 ? it->words[4] : "");
+	int r = line ? out_text(o, line) : -ENOMEM;
+
+	return r < 0 || !text ? r : add_block(o, login_tag(it), text);
+}
+
 static int add_file(struct out *o, const struct source *src, const struct ovpn_item *it, const char *path,
 		    char **ret_error)
 {
 	_cleanup_(secret_freep) struct secret *text = NULL;
 	_cleanup_(freep) char *cause = NULL;
-	const char *tag = it->words[0];
+	bool is_proxy = it->n_words > 3 && path == it->words[3];
+	const char *tag = is_proxy ? login_tag(it) : it->words[0];
+	char *const places[] = { it->words[1], is_proxy ? it->words[2] : NULL, NULL };
 	int r;
+
+	if (is_proxy && (!are_plain(places) || (it->n_words > 4 && !are_plain(&it->words[4]))))
+		return fail(ret_error, sentence(src->name, it, "neither a host name nor an address, or no port or method; correct it"));
 
 	r = src->load ? src->load(src->userdata, path, &text) : -ENOSYS;
 	if (r == -ENOMEM)
@@ -148,6 +182,8 @@ static int add_file(struct out *o, const struct source *src, const struct ovpn_i
 	/* The parser takes a password file that is not there for none at all. */
 	if ((r == -ENOENT || r == -ENOTDIR) && str_eq(tag, "auth-user-pass"))
 		return out_text(o, "auth-user-pass\n");
+	if ((r == -ENOENT || r == -ENOTDIR) && is_proxy)
+		return add_proxy(o, it, NULL);
 	if (r < 0) {
 		cause = str_format("cannot read the file (%s); put it next to the profile", strerror(-r));
 		return cause ? fail(ret_error, sentence(src->name, it, cause)) : -ENOMEM;
@@ -165,7 +201,7 @@ static int add_file(struct out *o, const struct source *src, const struct ovpn_i
 		if (r < 0)
 			return r;
 	}
-	return add_block(o, tag, text);
+	return is_proxy ? add_proxy(o, it, text) : add_block(o, tag, text);
 }
 
 static int add_item(struct out *o, const struct source *src, const char *text, const struct ovpn_item *it,

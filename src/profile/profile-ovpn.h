@@ -19,6 +19,7 @@ typedef int (*ovpn_handle_fn)(struct ovpn_parser *p, const struct ovpn_item *it)
 #define OPT_INLINE (1u << 0)	 /* may be a <block> */
 #define OPT_FILE (1u << 1)	 /* the first value names a file */
 #define OPT_CONNECTION (1u << 2) /* may stand inside <connection> */
+#define OPT_FILE3 (1u << 3)	 /* the third value names a file with user name and password */
 
 /* One option. In `why` the sign @ stands for the line's number. */
 struct ovpn_option {
@@ -44,6 +45,10 @@ struct ovpn_conn {
 	bool proto_set;
 	enum transport transport;
 	int family;
+	size_t proxy; /* of the profile's, counted from 1; 0: none */
+	struct inaddr local;
+	uint16_t local_port;
+	bool nobind;
 };
 
 struct ovpn_pending_remote {
@@ -56,6 +61,7 @@ struct ovpn_pending_remote {
 	size_t note; /* index of its note */
 	usec_t connect_timeout; /* of its block; 0: the file's */
 	bool in_block;
+	struct ovpn_conn block; /* in_block: proxy and local side are its block's */
 };
 
 #define OVPN_DNS_SERVERS_MAX 16
@@ -92,6 +98,7 @@ struct ovpn_parser {
 	unsigned block_line; /* 0: not inside <connection> */
 	unsigned block_remotes;
 	unsigned n_blocks;
+	size_t proxies_shared; /* so many of the profile's proxies may be more than one server's, and stay as they are */
 	usec_t outer_connect_timeout; /* in a block: what stood before it */
 	unsigned force_line; /* of `proto-force`; 0: there is none */
 	enum transport force;
@@ -149,6 +156,19 @@ int ovpn_opt_client(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_connection_begin(struct ovpn_parser *p);
 int ovpn_connection_end(struct ovpn_parser *p);
 int ovpn_finish_remotes(struct ovpn_parser *p);
+
+/* ovpn-opt-local.c, ovpn-opt-proxy.c: of the server's own block, or of the file. */
+struct ovpn_conn *ovpn_conn(struct ovpn_parser *p);
+/* malloc'ed host without the brackets of "[2001:db8::1]"; NULL with r in *ret_r, the refusal said. */
+char *ovpn_host(struct ovpn_parser *p, const char *s, int *ret_r);
+int ovpn_opt_local(struct ovpn_parser *p, const struct ovpn_item *it);
+int ovpn_opt_lport(struct ovpn_parser *p, const struct ovpn_item *it);
+int ovpn_opt_bind(struct ovpn_parser *p, const struct ovpn_item *it);
+int ovpn_opt_nobind(struct ovpn_parser *p, const struct ovpn_item *it);
+int ovpn_opt_http_proxy(struct ovpn_parser *p, const struct ovpn_item *it);
+int ovpn_opt_http_proxy_option(struct ovpn_parser *p, const struct ovpn_item *it);
+int ovpn_opt_socks_proxy(struct ovpn_parser *p, const struct ovpn_item *it);
+int ovpn_opt_proxy_user_pass(struct ovpn_parser *p, const struct ovpn_item *it);
 
 /* ovpn-opt-tls.c */
 int ovpn_opt_ca(struct ovpn_parser *p, const struct ovpn_item *it);

@@ -86,6 +86,20 @@ static void ovpn_options_done(struct ovpn_options *o)
 	strv_free(o->ui_ver);
 }
 
+static void proxy_done(struct proxy *x)
+{
+	free(x->host);
+	secret_free(x->username);
+	secret_free(x->password);
+	free(x->agent);
+	strv_free(x->headers);
+}
+
+const struct proxy *profile_proxy(const struct profile *p, const struct remote *r)
+{
+	return r->proxy && r->proxy <= p->n_proxies ? &p->proxies[r->proxy - 1] : NULL;
+}
+
 void profile_free(struct profile *p)
 {
 	if (!p)
@@ -95,6 +109,9 @@ void profile_free(struct profile *p)
 	for (size_t i = 0; i < p->n_remotes; i++)
 		free(p->remotes[i].host);
 	free(p->remotes);
+	for (size_t i = 0; i < p->n_proxies; i++)
+		proxy_done(&p->proxies[i]);
+	free(p->proxies);
 	ovpn_options_done(&p->ovpn);
 	tunnel_settings_done(&p->settings);
 	free(p);

@@ -22,6 +22,23 @@ const char *uplink_to_string(enum uplink u);
 int uplink_from_string(const char *s, enum uplink *ret);
 const char *transport_to_string(enum transport t);
 
+/* A machine that connects to the server for us. What it is told: the server's name and port, never a packet's contents. */
+enum proxy_kind { PROXY_NONE, PROXY_HTTP, PROXY_SOCKS };
+enum proxy_auth { PROXY_AUTH_ANY, PROXY_AUTH_BASIC, PROXY_AUTH_DIGEST }; /* HTTP: which schemes may be used */
+#define PROXY_HEADERS_MAX 10
+
+struct proxy {
+	enum proxy_kind kind;
+	char *host; /* name or literal */
+	uint16_t port;
+	unsigned line;
+	struct secret *username, *password; /* NULL: asked for when the proxy wants them */
+	enum proxy_auth auth;
+	bool http11;
+	char *agent;    /* HTTP: User-Agent; NULL: none is sent */
+	char **headers; /* HTTP: "Name: value" each, printable ASCII */
+};
+
 struct remote {
 	char *host; /* name or literal, as written */
 	uint16_t port;
@@ -29,6 +46,9 @@ struct remote {
 	int family; /* AF_UNSPEC, or AF_INET / AF_INET6 for udp4, udp6, tcp4, tcp6 */
 	unsigned line;
 	usec_t connect_timeout; /* of its <connection>, else the file's */
+	size_t proxy;           /* of the profile's proxies, counted from 1; 0: none. See profile_proxy() */
+	struct inaddr local;    /* the transport socket's own address; not set: any */
+	uint16_t local_port;    /* the same; 0: any */
 };
 
 enum topology { TOPOLOGY_NET30, TOPOLOGY_P2P, TOPOLOGY_SUBNET };
@@ -147,6 +167,8 @@ struct profile {
 	enum protocol protocol;
 	struct remote *remotes;
 	size_t n_remotes;
+	struct proxy *proxies;
+	size_t n_proxies;
 	struct ovpn_options ovpn;
 	struct tunnel_settings settings;
 };
@@ -177,6 +199,8 @@ typedef int (*profile_load_fn)(void *userdata, const char *path, struct secret *
 int profile_load_at(void *dirfd, const char *path, struct secret **ret);
 
 void profile_free(struct profile *p);
+/* What is between us and this server; NULL: nothing. */
+const struct proxy *profile_proxy(const struct profile *p, const struct remote *r);
 DEFINE_CLEANUP(struct profile *, profile_free)
 
 /*

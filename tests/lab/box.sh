@@ -87,6 +87,31 @@ openvpn_mounts() {
   for d in run dev proc; do mount --rbind /$d "$OPENVPN_ROOT/$d" || { diag "no /$d in the root"; return 1; }; done
 }
 
+# proxies_root ROOT: a small Debian 12 with three proxies (dante, squid, tinyproxy) and a user for them; made once, skips the test
+# without a mirror. Installed on the machine itself they would be services of it.
+proxies_root() {
+  local root=$1 rc
+  (
+    flock 9
+    [ -e "$root.ok" ] && exit 0
+    [ -e "$root.none" ] && exit 77
+    rm -rf --one-file-system "$root"
+    # shellcheck disable=SC2046
+    debootstrap --variant=minbase bookworm "$root" $(box_mirror) >"$root.log" 2>&1 || exit 77
+    cp /etc/resolv.conf /etc/hosts "$root/etc/"
+    chroot "$root" sh -c 'apt-get update -q && RUNLEVEL=1 apt-get install -y -q --no-install-recommends dante-server squid tinyproxy &&
+      useradd -M -p "$(openssl passwd -6 "sesam oeffne dich" 2>/dev/null || perl -e "print crypt(q(sesam oeffne dich), q(\$6\$lab))")" carol' \
+      >>"$root.log" 2>&1 || exit 78
+    rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
+  ) 9>"$root.lock"
+  rc=$?
+  case $rc in
+    0) : >"$root.ok" ;;
+    77) : >"$root.none"; skip_all "no mirror of Debian 12 can be reached from here" ;;
+    *) skip_all "the proxies of Debian 12 cannot be installed: $(tail -n 1 "$root.log")" ;;
+  esac
+}
+
 # Where roots are kept; a script that runs alone is run again with a folder of its own, which is removed afterwards.
 box_cache() {
   [ -z "${NSVPN_BOX_CACHE:-}" ] || return 0

@@ -207,6 +207,7 @@ EOF
   fi
 
   local names="--name vpn.example.net=198.51.100.10,2001:db8:10::10 --name vpn4.example.net=198.51.100.10
+    --name proxy.example.net=203.0.113.90
     --name web.example.net=192.0.2.80,2001:db8:80::80 --name probe.example.net=192.0.2.80,2001:db8:80::80"
   # shellcheck disable=SC2086
   spawn inet "$LABBIN"/echod --http 192.0.2.80:80 --http '[2001:db8:80::80]:80' --dns 203.0.113.53:53 $names \

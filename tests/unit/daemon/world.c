@@ -75,7 +75,7 @@ int tunnelnet_prepare(struct tunnelnet *n _unused_, char **ret_error)
 }
 
 int tunnelnet_open_transport(struct tunnelnet *n _unused_, const struct endpoint *server, enum transport transport _unused_,
-			     int *ret_fd, uint32_t *ret_path_mtu, char **ret_error)
+			     const struct endpoint *local _unused_, int *ret_fd, uint32_t *ret_path_mtu, char **ret_error)
 {
 	note("transport");
 	if (net.transport_error < 0) {
@@ -84,6 +84,20 @@ int tunnelnet_open_transport(struct tunnelnet *n _unused_, const struct endpoint
 	}
 	net.transport = true;
 	net.server = *server;
+	*ret_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	*ret_path_mtu = 1500;
+	return 0;
+}
+
+int tunnelnet_open_relay(struct tunnelnet *n _unused_, uint16_t port, int *ret_fd, uint32_t *ret_path_mtu, char **ret_error)
+{
+	note("relay");
+	if (net.transport_error < 0) {
+		*ret_error = strdup("the relay cannot be opened");
+		net.transport = false;
+		return net.transport_error;
+	}
+	net.relay_port = port;
 	*ret_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	*ret_path_mtu = 1500;
 	return 0;

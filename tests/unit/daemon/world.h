@@ -21,6 +21,7 @@ extern struct fake_net {
 	bool locked, connected, transport, tun;
 	struct settings settings;
 	struct endpoint server;
+	uint16_t relay_port;
 	struct exceptions exceptions;
 	bool journal; /* tunnelnet_list() names "home" */
 	/* what it will do */

@@ -277,6 +277,7 @@ static void handle(struct helper *h, const struct ipc_msg *m)
 		(void)str_copy(h->fail_text, sizeof(h->fail_text), m->req_failed.text);
 		return;
 	case IPC_REQ_QUESTION:
+	case IPC_REQ_RELAY:
 	case IPC_CMD_ANSWER:
 	case IPC_CMD_START:
 	case IPC_ANS_SOCKET:

@@ -13,7 +13,7 @@ static const enum ipc_type all_types[] = {
 	IPC_CMD_START, IPC_ANS_SOCKET,	  IPC_ANS_SETTINGS, IPC_ANS_AUTH,   IPC_CMD_STOP,
 	IPC_CMD_STATS, IPC_CMD_RECONNECT, IPC_REQ_HELLO,    IPC_REQ_SOCKET, IPC_REQ_SETTINGS,
 	IPC_REQ_AUTH,  IPC_REQ_STATE,	  IPC_REQ_STATS,    IPC_REQ_LOG,    IPC_REQ_FAILED,
-	IPC_CMD_ANSWER, IPC_REQ_QUESTION,
+	IPC_CMD_ANSWER, IPC_REQ_QUESTION, IPC_REQ_RELAY,
 };
 
 static void fill_settings(struct settings *s)
@@ -82,6 +82,9 @@ static struct ipc_msg sample(enum ipc_type type)
 		break;
 	case IPC_REQ_QUESTION:
 		m.req_question = (struct ipc_req_question){ .kind = QUESTION_SECRET, .text = "PIN?" };
+		break;
+	case IPC_REQ_RELAY:
+		m.req_relay = (struct ipc_req_relay){ .seq = 4, .port = 40000 };
 		break;
 	case IPC_CMD_ANSWER:
 	case IPC_CMD_STOP:

@@ -136,7 +136,7 @@ void machine_up(struct tunnelnet *n, const char *server, struct session *ret)
 	cr_assert(endpoint_parse(server, &ep) == 0);
 	tunnelnet_set_exceptions(n, &wanted);
 	must_ok(tunnelnet_prepare(n, error));
-	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, &ret->transport, &mtu, error));
+	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, NULL, &ret->transport, &mtu, error));
 	cr_assert_eq(mtu, 1500);
 	must_ok(tunnelnet_open_tun(n, &ret->tun, &offload, error));
 	must_ok(tunnelnet_connect(n, &s, error));
@@ -160,7 +160,7 @@ int machine_cycle(const char *name, enum uplink uplink, const char *server)
 	if (r == 0)
 		r = tunnelnet_prepare(n, NULL);
 	if (r == 0)
-		r = tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, &fd, &mtu, NULL);
+		r = tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, NULL, &fd, &mtu, NULL);
 	if (r == 0)
 		r = tunnelnet_open_tun(n, &tun, &offload, NULL);
 	if (r == 0)

@@ -224,7 +224,7 @@ Test(net_exceptions, tunnel_and_server_are_never_exceptions)
 		must_fail(tunnelnet_connect(n, &settings, error), EADDRINUSE, bad[i].word);
 	}
 	cr_assert(inprefix_parse("198.51.100.0/24", &n->j.exceptions.allow[0]) == 0);
-	must_fail(tunnelnet_open_transport(n, &server, TRANSPORT_UDP, &fd, &mtu, error), EADDRINUSE, "Allow=198.51.100.0/24");
+	must_fail(tunnelnet_open_transport(n, &server, TRANSPORT_UDP, NULL, &fd, &mtu, error), EADDRINUSE, "Allow=198.51.100.0/24");
 	tunnelnet_free(n);
 }
 

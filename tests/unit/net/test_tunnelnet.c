@@ -79,7 +79,7 @@ static void second_time(enum uplink uplink, const char *server)
 	writes = rt_writes();
 	cr_assert_gt(writes, 0);
 	must_ok(tunnelnet_prepare(n, error));
-	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, &fd, &mtu, error));
+	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, NULL, &fd, &mtu, error));
 	must_ok(tunnelnet_connect(n, &settings, error));
 	cr_assert_eq(rt_writes(), writes, "%lu writes", (unsigned long)(rt_writes() - writes));
 	must_ok(tunnelnet_disconnect(n, error));
@@ -245,7 +245,7 @@ Test(tunnelnet, programs_cannot_use_the_veth)
 	cr_assert(endpoint_parse(SERVER4, &ep) == 0);
 	n = machine_tunnel("home", UPLINK_VETH);
 	must_ok(tunnelnet_prepare(n, error));
-	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, &fd, &mtu, error));
+	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, NULL, &fd, &mtu, error));
 	cr_assert_lt(inside(n, SERVER4, NULL), 0, "there is a route for programs");
 	cr_assert_lt(inside(n, SERVER4, "uplink0"), 0);
 	cr_assert(!arrives(wan, 300), "a program's packet got out over the veth");
@@ -600,13 +600,13 @@ Test(tunnelnet, servers_change_one_at_a_time)
 	n = machine_tunnel("home", UPLINK_VETH);
 	machine_up(n, SERVER4, &s);
 	cr_assert(endpoint_parse(SERVER6, &ep) == 0);
-	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, &fd, &mtu, error));
+	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, NULL, &fd, &mtu, error));
 	(void)send(s.transport, "old", 3, 0);
 	cr_assert(!arrives(first, 300), "the former server's opening is still there");
 	cr_assert(send(fd, "new", 3, 0) == 3);
 	cr_assert(arrives(second, 2000));
 	cr_assert(endpoint_parse(SERVER4, &ep) == 0);
-	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_TCP, &fd, &mtu, error));
+	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_TCP, NULL, &fd, &mtu, error));
 	{
 		char *six = machine_output("ip -n home -6 -o addr show dev uplink0; ip -6 -o addr show dev nv-home");
 
@@ -627,14 +627,14 @@ Test(tunnelnet, no_route_to_the_server_is_said)
 	machine_start();
 	n = machine_tunnel("home", UPLINK_VETH);
 	cr_assert(endpoint_parse(SERVER4, &ep) == 0);
-	must_fail(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, &fd, &mtu, error), ENOTCONN, "home");
+	must_fail(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, NULL, &fd, &mtu, error), ENOTCONN, "home");
 	must_ok(tunnelnet_prepare(n, error));
 	machine_run("ip route del default");
-	must_fail(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, &fd, &mtu, error), ENETUNREACH, "198.51.100.1");
+	must_fail(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, NULL, &fd, &mtu, error), ENETUNREACH, "198.51.100.1");
 	machine_run("ip route add unreachable 198.51.100.0/24");
-	must_fail(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, &fd, &mtu, error), EHOSTUNREACH, "198.51.100.1");
+	must_fail(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, NULL, &fd, &mtu, error), EHOSTUNREACH, "198.51.100.1");
 	cr_assert(endpoint_parse("192.0.2.2:1194", &ep) == 0);
-	must_fail(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, &fd, &mtu, error), EHOSTUNREACH, "Uplink=socket");
+	must_fail(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, NULL, &fd, &mtu, error), EHOSTUNREACH, "Uplink=socket");
 	must_ok(tunnelnet_teardown(n, error));
 	tunnelnet_free(n);
 }
@@ -677,7 +677,7 @@ Test(tunnelnet, subnet_is_changed_when_the_host_needs_it)
 	line = str_format("ip route add %s via 192.0.2.1", inprefix_format(&old, buf, sizeof(buf)));
 	machine_run(line);
 	cr_assert(endpoint_parse(SERVER4, &ep) == 0);
-	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, &fd, &mtu, error));
+	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, NULL, &fd, &mtu, error));
 	cr_assert(!inprefix_overlaps(&old, &n->j.net4));
 	cr_assert(send(fd, "hello", 5, 0) == 5);
 	cr_assert(arrives(wan, 2000));
@@ -704,7 +704,7 @@ Test(tunnelnet, subnet_is_changed_when_the_server_has_a_route_in_it)
 	settings.routes[0] = old;
 	must_fail(tunnelnet_connect(n, &settings, error), EADDRINUSE, "the route");
 	cr_assert(endpoint_parse(SERVER4, &ep) == 0);
-	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, &fd, &mtu, error));
+	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, NULL, &fd, &mtu, error));
 	cr_assert(!inprefix_overlaps(&old, &n->j.net4));
 	must_ok(tunnelnet_connect(n, &settings, error));
 	must_ok(tunnelnet_teardown(n, error));

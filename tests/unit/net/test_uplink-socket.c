@@ -73,7 +73,7 @@ static int try_elsewhere(const struct tunnelnet *n, const char *at, enum transpo
 	int fd = -EBADF;
 
 	cr_assert(endpoint_parse(at, &ep) == 0);
-	if (uplink_open_socket(n->uplink->socket_netns(n), n->j.mark, &ep, transport, &fd) < 0)
+	if (uplink_open_socket(n->uplink->socket_netns(n), n->j.mark, &ep, &(struct endpoint){ 0 }, transport, &fd) < 0)
 		return -EBADF;
 	if (transport == TRANSPORT_UDP)
 		(void)send(fd, "leak", 4, 0);
@@ -97,7 +97,7 @@ static void carries(enum uplink uplink, const char *server, const char *other)
 	n = machine_tunnel("home", uplink);
 	cr_assert(endpoint_parse(server, &ep) == 0);
 	must_ok(tunnelnet_prepare(n, error));
-	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_TCP, &fd, &mtu, error));
+	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_TCP, NULL, &fd, &mtu, error));
 	cr_assert(ready(fd, POLLOUT, 5000) & POLLOUT, "the connection is not made");
 	cr_assert_eq(get_int(fd, SOL_SOCKET, SO_ERROR), 0);
 	cr_assert(ready(listener, POLLIN, 2000));
@@ -161,7 +161,7 @@ Test(uplink_socket, an_opening_without_a_socket_is_closed_again)
 	n = machine_tunnel("home", UPLINK_SOCKET);
 	must_ok(tunnelnet_prepare(n, error));
 	cr_assert(endpoint_parse("224.0.0.1:9", &ep) == 0);
-	must_fail(tunnelnet_open_transport(n, &ep, TRANSPORT_TCP, &fd, &mtu, error), ENETUNREACH, "224.0.0.1:9");
+	must_fail(tunnelnet_open_transport(n, &ep, TRANSPORT_TCP, NULL, &fd, &mtu, error), ENETUNREACH, "224.0.0.1:9");
 	cr_assert_not(n->j.have_server);
 	left = machine_output("nft list ruleset | grep -F 224.0.0.1");
 	cr_assert_str_eq(left, "", "%s", left);

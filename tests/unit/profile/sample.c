@@ -175,6 +175,15 @@ static bool options_equal(const struct ovpn_options *a, const struct ovpn_option
 	return true;
 }
 
+static bool proxies_equal(const struct proxy *a, const struct proxy *b)
+{
+	if (!a || !b)
+		return a == b;
+	return a->kind == b->kind && str_eq(a->host, b->host) && a->port == b->port && a->auth == b->auth && a->http11 == b->http11 &&
+	       strv_eq(a->headers, b->headers) && text_eq(a->agent, b->agent) && secret_eq(a->username, b->username) &&
+	       secret_eq(a->password, b->password);
+}
+
 bool profiles_equal(const struct profile *a, const struct profile *b, const char **ret_what)
 {
 	SAME_VALUE(protocol);
@@ -183,6 +192,9 @@ bool profiles_equal(const struct profile *a, const struct profile *b, const char
 		SAME("remotes", str_eq(a->remotes[i].host, b->remotes[i].host) &&
 					a->remotes[i].port == b->remotes[i].port &&
 					a->remotes[i].transport == b->remotes[i].transport &&
-					a->remotes[i].family == b->remotes[i].family);
+					a->remotes[i].family == b->remotes[i].family &&
+					opt_inaddr_eq(&a->remotes[i].local, &b->remotes[i].local) &&
+					a->remotes[i].local_port == b->remotes[i].local_port &&
+					proxies_equal(profile_proxy(a, &a->remotes[i]), profile_proxy(b, &b->remotes[i])));
 	return options_equal(&a->ovpn, &b->ovpn, ret_what);
 }

@@ -47,7 +47,13 @@ static struct secret *inlined(const char *text)
 	"client\nremote a\nsetenv opt ca ca.crt\nsetenv opt tls-auth ta.key 1\nsetenv opt auth-user-pass login\n"       \
 	"setenv opt unheard-of ca.crt\nsetenv opt\n"
 
-static const char *const texts[] = { SMALL, ALL_FILES, DOS_LINES, IN_CONNECTION, BYTE_ORDER_MARK, BEHIND_SETENV_OPT };
+#define PROXIES                                                                                                        \
+	"client\nproto tcp\nhttp-proxy p.example 8080 login basic\nca ca.crt\n<connection>\nremote a\n</connection>\n"    \
+	"<connection>\nremote b\nhttp-proxy q.example 1 absent\n</connection>\n"                                          \
+	"<connection>\nremote c\nhttp-proxy q.example 1 auto-nct\nhttp-proxy-user-pass login\n</connection>\n"
+#define SOCKS_PROXY "client\nremote a\nca ca.crt\nsocks-proxy 2001:db8::1 1080 login\n"
+
+static const char *const texts[] = { PROXIES, SOCKS_PROXY, SMALL, ALL_FILES, DOS_LINES, IN_CONNECTION, BYTE_ORDER_MARK, BEHIND_SETENV_OPT };
 
 Test(profile_inline, means_the_same_without_its_folder)
 {
@@ -114,7 +120,7 @@ Test(profile_inline, lists_the_files_once_and_in_order)
 		"tls-auth [inline] 1\nauth-user-pass stdin\nhttp-proxy p 1 pass\nx \"broken\ntls-crypt tc\n"
 		"<connection>\ntls-auth in-block 1\n</connection>\n<ca>\nkey not-a-line\n</ca>\n"
 		"setenv opt extra-certs more.crt\nsetenv ca no.crt\n";
-	static const char *const want[] = { "ca.crt", "my cert", "k", "tc", "in-block", "more.crt" };
+	static const char *const want[] = { "ca.crt", "my cert", "k", "pass", "tc", "in-block", "more.crt" };
 
 	cr_assert_eq(profile_files_ovpn(text, sizeof(text) - 1, &v), 0);
 	cr_assert_eq(strv_len(v), ARRAY_SIZE(want));

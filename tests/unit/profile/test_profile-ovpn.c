@@ -213,8 +213,24 @@ static const struct bad bads[] = {
 	{ "push \"route 1\"\n", { "not a client profile" } },
 	{ "dh dh.pem\n", { "not a client profile" } },
 	{ "secret static.key\n", { "TLS profile" } },
-	{ "http-proxy p 8080\n", { "not supported yet", "direct server" } },
-	{ "socks-proxy p\n", { "not supported yet", "direct server" } },
+	{ "http-proxy p 8080\nproto udp\nclient\ndev tun\nremote a\n", { "an HTTP proxy carries TCP only", "SOCKS" } },
+	{ "http-proxy p 8080 x ntlm\n", { "NTLM is not supported", "Digest or Basic" } },
+	{ "http-proxy p 8080 stdin ntlm2\n", { "NTLM is not supported", "ntlm2" } },
+	{ "http-proxy p 8080 stdin magic\n", { "basic, digest" } },
+	{ "http-proxy p 0\n", { "1 to 65535" } },
+	{ "http-proxy p\n", { "needs 2 values" } },
+	{ "http-proxy 'a b' 80\n", { "neither a host name nor an address" } },
+	{ "http-proxy p 80\nsocks-proxy q\n", { "second proxy", "line 1" } },
+	{ "http-proxy-option VERSION 2\n", { "1.0 or 1.1" } },
+	{ "http-proxy-option CUSTOM-HEADER X\n", { "name and a text" } },
+	{ "http-proxy-option CUSTOM-HEADER 'X Y' z\n", { "name and a text" } },
+	{ "http-proxy-option CUSTOM-HEADER X-Caf\xc3\xa9 z\n", { "printable ASCII" } },
+	{ "http-proxy-option AGENT ''\n", { "AGENT" } },
+	{ "<http-proxy-user-pass>\nalice\n</http-proxy-user-pass>\n", { "without a password" } },
+	{ "<http-proxy-user-pass>\n</http-proxy-user-pass>\n", { "user name" } },
+	{ "http-proxy-override p 1\n", { "`http-proxy`" } },
+	{ "lport 70000\n", { "0 to 65535" } },
+	{ "bind twice\n", { "ipv6only" } },
 	{ "fragment 67\n", { "68" } },
 	{ "fragment 1300 yes\n", { "mtu" } },
 	{ "static-challenge \"code\" 2\n", { "0 or 1" } },
@@ -380,8 +396,15 @@ static const struct {
 	{ "dev-type tun", FATE_HONOURED },
 	{ "mode p2p", FATE_HONOURED },
 	{ "nobind", FATE_HONOURED },
-	{ "local 10.0.0.1", FATE_IGNORED },
-	{ "lport 0", FATE_IGNORED },
+	{ "local 10.0.0.1", FATE_HONOURED },
+	{ "local name.example", FATE_IGNORED },
+	{ "lport 0", FATE_HONOURED },
+	{ "bind ipv6only", FATE_HONOURED },
+	{ "socks-proxy 192.0.2.1", FATE_HONOURED },
+	{ "http-proxy-option CUSTOM-HEADER Host x", FATE_IGNORED },
+	{ "http-proxy-retry", FATE_IGNORED },
+	{ "http-proxy-timeout 5", FATE_IGNORED },
+	{ "socks-proxy-retry", FATE_IGNORED },
 	{ "float", FATE_IGNORED },
 	{ "remote 2001:db8::1 1194 udp6", FATE_HONOURED },
 	{ "remote [2001:db8::1] 1194", FATE_HONOURED },
@@ -962,5 +985,67 @@ Test(profile_ovpn, asks_when_the_password_file_is_not_there)
 	cr_assert_eq(d.r, 0, "%s", d.error);
 	cr_assert_str_eq(secret_string(d.p->ovpn.password), "pw");
 	cr_assert_eq(parsed_note(&d, 4)->fate, FATE_IGNORED);
+	parsed_done(&d);
+}
+
+#define PROXY_HEAD "client\ndev tun\nproto tcp\n"
+
+static const struct proxy *proxy_of(const struct parsed *d, size_t i)
+{
+	return profile_proxy(d->p, &d->p->remotes[i]);
+}
+
+Test(profile_ovpn, a_proxy_belongs_to_the_file_or_to_a_connection)
+{
+	struct parsed d = sample_parse_text(PROXY_HEAD
+					    "http-proxy one.example 8080\nhttp-proxy-option AGENT first\n"
+					    "<connection>\nremote a\n</connection>\n"
+					    "<connection>\nremote b\nhttp-proxy-option AGENT second\n"
+					    "http-proxy-option CUSTOM-HEADER X-One 1\n</connection>\n"
+					    "<connection>\nremote c 1194 udp\n</connection>\n"
+					    "http-proxy two.example 3128\n"
+					    "<connection>\nremote d\n</connection>\n");
+
+	cr_assert_eq(d.r, 0, "%s", d.error);
+	cr_assert_eq(d.p->n_remotes, 3, "the UDP server cannot be reached through it");
+	cr_assert_str_eq(proxy_of(&d, 0)->host, "one.example");
+	cr_assert_str_eq(proxy_of(&d, 0)->agent, "first");
+	cr_assert_str_eq(proxy_of(&d, 1)->host, "one.example");
+	cr_assert_str_eq(proxy_of(&d, 1)->agent, "second");
+	cr_assert_str_eq(proxy_of(&d, 1)->headers[0], "X-One: 1");
+	cr_assert_null(proxy_of(&d, 0)->headers);
+	cr_assert_str_eq(proxy_of(&d, 2)->host, "two.example");
+	cr_assert_eq(proxy_of(&d, 2)->port, 3128);
+	parsed_done(&d);
+}
+
+Test(profile_ovpn, a_proxy_of_one_connection_is_nobody_elses)
+{
+	struct parsed d = sample_parse_text(PROXY_HEAD
+					    "<connection>\nremote a\nsocks-proxy s.example\n<socks-proxy-user-pass>\nu\np w\n"
+					    "</socks-proxy-user-pass>\n</connection>\n<connection>\nremote b\n</connection>\n"
+					    "<connection>\nremote c\nsocks-proxy t.example 9\nlocal 192.0.2.9\nlport 7\n</connection>\n"
+					    "<connection>\nremote d\nlport 7\nnobind\n</connection>\n");
+
+	cr_assert_eq(d.r, 0, "%s", d.error);
+	cr_assert_eq(proxy_of(&d, 0)->port, 1080);
+	cr_assert_str_eq(secret_string(proxy_of(&d, 0)->username), "u");
+	cr_assert_str_eq(secret_string(proxy_of(&d, 0)->password), "p w");
+	cr_assert_null(proxy_of(&d, 1));
+	cr_assert_null(proxy_of(&d, 2)->username);
+	cr_assert_eq(d.p->remotes[2].local_port, 7);
+	cr_assert(inaddr_is_set(&d.p->remotes[2].local));
+	cr_assert_eq(d.p->remotes[3].local_port, 0);
+	cr_assert_eq(d.p->remotes[0].local_port, 0);
+	parsed_done(&d);
+}
+
+Test(profile_ovpn, no_clear_text_means_digest)
+{
+	struct parsed d = sample_parse_text(PROXY_HEAD "remote a\nhttp-proxy p 1 auto-nct\n");
+
+	cr_assert_eq(d.r, 0, "%s", d.error);
+	cr_assert_eq(proxy_of(&d, 0)->auth, PROXY_AUTH_DIGEST);
+	cr_assert_null(proxy_of(&d, 0)->username);
 	parsed_done(&d);
 }
