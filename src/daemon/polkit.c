@@ -10,9 +10,14 @@
 #define POLKIT_IFACE "org.freedesktop.PolicyKit1.Authority"
 #define ALLOW_INTERACTION 1U
 
-#define REQUESTS_MAX 256
+/* A message may hold sixteen descriptors. */
+#define REQUESTS_MAX 1024
+#define REQUESTS_PER_USER 320
 #define REQUESTS_PER_SENDER 16
-#define REQUESTS_PER_USER 64 /* anybody may have hundreds of connections */
+/* The bus daemon lets a connection wait for 128 answers, those of the service manager included. */
+#define ASKED_MAX 64
+#define ASKED_PER_USER 16
+#define ASKED_OF_PEOPLE_PER_USER 4
 #define PATIENCE (10 * USEC_PER_SEC)
 #define PATIENCE_WITH_PEOPLE (120 * USEC_PER_SEC)
 
@@ -22,11 +27,12 @@ struct request {
 	struct request *next;
 	struct polkit *owner;
 	sd_bus_message *message;
-	uid_t uid;          /* the sender's */
 	const char *action; /* static */
+	char *tunnel;       /* or NULL */
 	uint64_t id;
+	uid_t uid;
 	bool interactive;
-	sd_bus_slot *slot;
+	sd_bus_slot *slot;  /* NULL with DECISION_OPEN: its turn has not come */
 	enum decision decision;
 	const char *error_name; /* DECISION_NO: NULL means BUS_ERROR_DENIED */
 	char *why;              /* DECISION_NO; NULL without memory */
@@ -57,6 +63,7 @@ static void request_free(struct request *q)
 	unlink_request(q);
 	sd_bus_slot_unref(q->slot);
 	sd_bus_message_unref(q->message);
+	free(q->tunnel);
 	free(q->why);
 	free(q);
 }
@@ -71,7 +78,7 @@ static void withdraw(const struct request *q)
 {
 	char id[40];
 
-	if (q->decision != DECISION_OPEN)
+	if (q->decision != DECISION_OPEN || !q->slot)
 		return;
 	format_id(q, id);
 	(void)sd_bus_call_method_async(q->owner->bus, NULL, POLKIT, POLKIT_PATH, POLKIT_IFACE, "CancelCheckAuthorization", NULL,
@@ -156,15 +163,19 @@ static void dispatch_again(struct request *q)
 	request_free(q);
 }
 
+static void ask_next(struct polkit *p);
+
 static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *error _unused_)
 {
 	struct request *q = userdata;
+	struct polkit *p = q->owner;
 	const sd_bus_error *failed = sd_bus_message_get_error(reply);
 	struct verdict v = { 0 };
 
+	if (failed)
+		withdraw(q);
 	q->slot = sd_bus_slot_unref(q->slot);
 	if (failed) {
-		withdraw(q);
 		q->why = sentence_of_error(q, failed);
 		q->decision = DECISION_NO;
 	} else if (read_verdict(reply, &v) < 0) {
@@ -179,13 +190,14 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *error 
 		q->decision = DECISION_NO;
 	}
 	dispatch_again(q);
+	ask_next(p);
 	return 0;
 }
 
 /* ---- the question ------------------------------------------------------------------------------------------------------ */
 
 /* CheckAuthorization((sa{sv}) subject, s action, a{ss} details, u flags, s cancellation id) */
-static int ask(struct request *q, const char *tunnel)
+static int ask(struct request *q)
 {
 	struct polkit *p = q->owner;
 	sd_bus_message *m = NULL;
@@ -198,13 +210,53 @@ static int ask(struct request *q, const char *tunnel)
 		r = sd_bus_message_append(m, "(sa{sv})s", "system-bus-name", 1, "name", "s",
 					  sd_bus_message_get_sender(q->message), q->action);
 	if (r >= 0)
-		r = tunnel ? sd_bus_message_append(m, "a{ss}", 1, "tunnel", tunnel) : sd_bus_message_append(m, "a{ss}", 0);
+		r = q->tunnel ? sd_bus_message_append(m, "a{ss}", 1, "tunnel", q->tunnel) : sd_bus_message_append(m, "a{ss}", 0);
 	if (r >= 0)
 		r = sd_bus_message_append(m, "us", q->interactive ? ALLOW_INTERACTION : 0, id);
 	if (r >= 0)
 		r = sd_bus_call_async(p->bus, &q->slot, m, on_answer, q, q->interactive ? PATIENCE_WITH_PEOPLE : p->patience);
 	sd_bus_message_unref(m);
 	return r;
+}
+
+static char *sentence_of_errno(const struct request *q, int r)
+{
+	return str_format("permission for %s cannot be checked (%s), so only root may; use sudo", q->action, strerror(-r));
+}
+
+static bool is_its_turn(const struct request *q)
+{
+	unsigned all = 0, of_user = 0, of_people = 0;
+
+	for (const struct request *o = q->owner->requests; o; o = o->next) {
+		if (!o->slot)
+			continue;
+		all++;
+		of_user += o->uid == q->uid;
+		of_people += o->uid == q->uid && o->interactive;
+	}
+	return all < ASKED_MAX && of_user < ASKED_PER_USER && (!q->interactive || of_people < ASKED_OF_PEOPLE_PER_USER);
+}
+
+/* The oldest of those whose turn it is, and again until there is none. */
+static void ask_next(struct polkit *p)
+{
+	for (;;) {
+		struct request *first = NULL;
+		int r;
+
+		for (struct request *q = p->requests; q; q = q->next)
+			if (q->decision == DECISION_OPEN && !q->slot && (!first || q->id < first->id) && is_its_turn(q))
+				first = q;
+		if (!first)
+			return;
+		r = ask(first);
+		if (r >= 0)
+			continue;
+		first->why = sentence_of_errno(first, r);
+		first->decision = DECISION_NO;
+		dispatch_again(first);
+	}
 }
 
 static struct request *find(const struct polkit *p, const sd_bus_message *m)
@@ -217,14 +269,14 @@ static struct request *find(const struct polkit *p, const sd_bus_message *m)
 
 static bool has_too_many(const struct polkit *p, const char *sender, uid_t uid)
 {
-	unsigned n = 0, users = 0, all = 0;
+	unsigned of_sender = 0, of_user = 0, all = 0;
 
 	for (const struct request *q = p->requests; q; q = q->next) {
 		all++;
-		users += q->uid == uid;
-		n += str_eq(sd_bus_message_get_sender(q->message), sender);
+		of_user += q->uid == uid;
+		of_sender += str_eq(sd_bus_message_get_sender(q->message), sender);
 	}
-	return n >= REQUESTS_PER_SENDER || users >= REQUESTS_PER_USER || all >= REQUESTS_MAX;
+	return of_sender >= REQUESTS_PER_SENDER || of_user >= REQUESTS_PER_USER || all >= REQUESTS_MAX;
 }
 
 static void forget_current(struct polkit *p)
@@ -257,8 +309,33 @@ static int use_decision(struct polkit *p, const char *action, sd_bus_error *erro
 	return yes ? 1 : -EACCES;
 }
 
+static struct request *request_new(struct polkit *p, sd_bus_message *m, uid_t uid, const char *action, const char *tunnel)
+{
+	struct request *q = calloc(1, sizeof(*q));
+	char *copy = tunnel ? strdup(tunnel) : NULL;
+
+	if (!q || (tunnel && !copy)) {
+		free(q);
+		free(copy);
+		return NULL;
+	}
+	*q = (struct request){
+		.next = p->requests,
+		.owner = p,
+		.message = sd_bus_message_ref(m),
+		.action = action,
+		.tunnel = copy,
+		.id = ++p->last_id,
+		.uid = uid,
+		.interactive = sd_bus_message_get_allow_interactive_authorization(m) > 0,
+	};
+	p->requests = q;
+	return q;
+}
+
 int polkit_check(struct polkit *p, sd_bus_message *m, uid_t uid, const char *action, const char *tunnel, sd_bus_error *error)
 {
+	_cleanup_(freep) char *why = NULL;
 	const char *sender = sd_bus_message_get_sender(m);
 	struct request *q;
 	int r;
@@ -271,24 +348,16 @@ int polkit_check(struct polkit *p, sd_bus_message *m, uid_t uid, const char *act
 		return sd_bus_error_set(error, BUS_ERROR_DENIED, "a call without a sender is not served");
 	if (has_too_many(p, sender, uid))
 		return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
-					"too many calls wait for polkit; try again when some of them are answered");
-	q = calloc(1, sizeof(*q));
+					"too many of your calls wait for permission; try again when some of them are answered");
+	q = request_new(p, m, uid, action, tunnel);
 	if (!q)
 		return -ENOMEM;
-	q->owner = p;
-	q->uid = uid;
-	q->action = action;
-	q->id = ++p->last_id;
-	q->interactive = sd_bus_message_get_allow_interactive_authorization(m) > 0;
-	q->message = sd_bus_message_ref(m);
-	q->next = p->requests;
-	p->requests = q;
-	r = ask(q, tunnel);
+	r = is_its_turn(q) ? ask(q) : 0;
 	if (r >= 0)
 		return 0;
+	why = sentence_of_errno(q, r);
 	request_free(q);
-	return sd_bus_error_setf(error, BUS_ERROR_DENIED,
-				 "permission for %s cannot be checked (%s), so only root may; use sudo", action, strerror(-r));
+	return sd_bus_error_set(error, BUS_ERROR_DENIED, why ? why : "permission cannot be checked");
 }
 
 void polkit_forget(struct polkit *p, const char *sender)
@@ -306,6 +375,7 @@ void polkit_forget(struct polkit *p, const char *sender)
 		else
 			q->decision = DECISION_NO;
 	}
+	ask_next(p);
 }
 
 bool polkit_is_busy(const struct polkit *p)

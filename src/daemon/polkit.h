@@ -8,6 +8,10 @@
  *
  * Only "authorized" is a yes. An error, no polkit, no answer in time, a password that nobody can be asked for, a reply that
  * cannot be read: a no, with a sentence. A sender that leaves takes its question along, and nothing is done for it.
+ *
+ * Turns. The bus daemon limits how many answers we may wait for, and a question to a person stays open for minutes. So each
+ * user has some questions open at a time, few that wait for a person; what he asks beyond that waits here until it is its
+ * turn. However many calls one user makes, those of others are asked about at once.
  */
 #pragma once
 
@@ -27,8 +31,8 @@ void polkit_dispatching(struct polkit *p, sd_bus_message *m);
 /*
  * 1 allowed; 0 asked, m is kept and dispatched again later; < 0 refused, with BUS_ERROR_DENIED and a sentence in *error, or
  * D-Bus' own InteractiveAuthorizationRequired where the same call with permission to ask somebody may succeed. A decision is
- * used once. uid is the sender's: so many questions for one user, and no more. tunnel may be NULL; it is shown to the person
- * who is asked. The sender must be alive (polkit_forget() otherwise).
+ * used once. uid: the sender's, for whose turn it is; polkit finds out for itself. tunnel may be NULL; it is shown to the
+ * person who is asked. The sender must be alive (polkit_forget() otherwise).
  */
 int polkit_check(struct polkit *p, sd_bus_message *m, uid_t uid, const char *action, const char *tunnel, sd_bus_error *error);
 /* The sender left the bus: its questions are withdrawn. */

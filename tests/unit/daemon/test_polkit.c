@@ -408,6 +408,66 @@ Test(polkit, a_list_that_changes_while_somebody_types_counts)
 	expect_nothing_done();
 }
 
+/* ":1.7N" are more connections of the same user as ":1.7". */
+static void begin_as(struct call *c, size_t n, bool interactive)
+{
+	for (size_t i = 0; i < n; i++) {
+		char sender[16];
+
+		(void)snprintf(sender, sizeof(sender), ":1.7%zu", i);
+		begin(&c[i], sender, BUS_PATH, BUS_IFACE_MANAGER, "Up", "sa{sv}", "home", interactive);
+	}
+	run_for(100 * USEC_PER_MSEC);
+}
+
+Test(polkit, one_user_cannot_have_all_the_questions)
+{
+	struct call c[12];
+	unsigned done = 0;
+
+	says = SAYS_NOTHING;
+	begin_as(c, ARRAY_SIZE(c), true);
+	cr_expect_eq(asked, 4, "that wait for a person: %u", asked);
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++)
+		cr_expect_not(c[i].done, "the others wait for their turn");
+	says = SAYS_YES;
+	cr_expect_str_empty(call_get_all(":1.8").error, "others are served");
+	/* One that is open ends: the next one in the row is asked about, and so on to the last. */
+	leave(":1.70");
+	for (size_t round = 0; done + 4 < ARRAY_SIZE(c) && round < 50; round++) {
+		run_for(20 * USEC_PER_MSEC);
+		done = 0;
+		for (size_t i = 0; i < ARRAY_SIZE(c); i++)
+			done += c[i].done;
+	}
+	cr_expect_eq(done, ARRAY_SIZE(c) - 4, "all but those that are still open and the one that left: %u", done);
+	for (size_t i = 4; i < ARRAY_SIZE(c); i++)
+		cr_expect_str_empty(c[i].error, "%zu: %s", i, c[i].text);
+}
+
+Test(polkit, more_calls_than_may_be_asked_about_at_once_are_all_answered)
+{
+	struct call c[40];
+
+	says = SAYS_NOTHING;
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
+		char sender[16];
+
+		(void)snprintf(sender, sizeof(sender), ":1.7%zu", i / 4);
+		begin(&c[i], sender, BUS_PATH_TUNNEL_PREFIX "/home", "org.freedesktop.DBus.Properties", "GetAll", "s", BUS_IFACE_TUNNEL,
+		      false);
+	}
+	run_for(50 * USEC_PER_MSEC);
+	cr_expect_eq(asked, 16, "%u", asked);
+	says = SAYS_YES;
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++)
+		cr_assert(run_until(is_done, &c[i], 10), "%zu", i);
+	for (size_t i = 16; i < ARRAY_SIZE(c); i++)
+		cr_expect_str_empty(c[i].error, "%zu: %s", i, c[i].text);
+	cr_expect_eq(asked, ARRAY_SIZE(c));
+	cr_expect_not(system_bus_is_busy(bus));
+}
+
 Test(polkit, one_sender_cannot_fill_the_queue)
 {
 	struct call c[20];
@@ -426,7 +486,7 @@ Test(polkit, one_sender_cannot_fill_the_queue)
 
 Test(polkit, one_user_with_many_connections_cannot_either)
 {
-	struct call c[300];
+	struct call c[400];
 	unsigned refused = 0;
 
 	says = SAYS_NOTHING;
@@ -441,7 +501,8 @@ Test(polkit, one_user_with_many_connections_cannot_either)
 	run_for(200 * USEC_PER_MSEC);
 	for (size_t i = 0; i < ARRAY_SIZE(c); i++)
 		refused += str_eq(c[i].error, SD_BUS_ERROR_LIMITS_EXCEEDED);
-	cr_expect_eq(refused, 300 - 64, "%u", refused);
+	cr_expect_eq(refused, 400 - 320, "%u", refused);
+	cr_expect_eq(asked, 4, "%u", asked);
 	says = SAYS_YES;
 	cr_expect_str_empty(call_get_all(":1.8").error, "others are served");
 }
