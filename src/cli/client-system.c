@@ -70,6 +70,9 @@ int client_system_open(bool start, sd_bus **ret, char **ret_error)
 	}
 	if (sd_bus_error_is_set(&e) && is_no_service(&e))
 		r = -ENOENT;
+	else if (r == -ENOBUFS || sd_bus_error_has_name(&e, SD_BUS_ERROR_LIMITS_EXCEEDED))
+		*ret_error = strdup("the system bus takes no more connections of yours for now; try again when some of the programs that "
+				    "use it have ended");
 	else if (r != -ENOENT)
 		*ret_error = str_format("the service nsvpnd does not answer on the system bus (%s); `systemctl status nsvpnd` says "
 					"why",

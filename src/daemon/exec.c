@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/places.h"
 #include "base/str.h"
+#include "daemon/program-count.h"
 #include "daemon/tunnel.h"
 
 #define SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
@@ -116,15 +117,34 @@ int exec_identify(int control, const struct sender *who, struct launch_order *re
 /* ---- PID 1 -------------------------------------------------------------------------------------------------------------- */
 
 struct start {
+	struct start *next;
 	sd_bus_message *call; /* whom to answer */
 	char *unit;
+	uid_t uid;
 };
+
+/* PID 1 has not answered yet. */
+static struct start *starts;
 
 static void start_free(struct start *s)
 {
+	for (struct start **p = &starts; *p; p = &(*p)->next)
+		if (*p == s) {
+			*p = s->next;
+			break;
+		}
 	sd_bus_message_unref(s->call);
 	free(s->unit);
 	free(s);
+}
+
+static bool has_too_many(uid_t uid)
+{
+	size_t n = program_count("/sys/fs/cgroup", uid);
+
+	for (const struct start *s = starts; s; s = s->next)
+		n += s->uid == uid;
+	return n >= PROGRAMS_PER_USER;
 }
 
 static void start_destroy(void *userdata)
@@ -324,6 +344,9 @@ static int start(struct exec_call *x, sd_bus_message *m)
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
+	s->next = starts;
+	starts = s;
+	s->uid = x->order.uid;
 	s->call = sd_bus_message_ref(m);
 	s->unit = unit_name(x->tunnel);
 	r = s->unit ? call_pid1(sd_bus_message_get_bus(m), &x->order, order_fd, s) : -ENOMEM;
@@ -358,6 +381,11 @@ int exec_method(struct bus_context *c, sd_bus_message *m, sd_bus_error *error)
 	if (r < 0)
 		return sd_bus_error_setf(error, r == -EPERM ? BUS_ERROR_DENIED : BUS_ERROR_USAGE, "%s; nothing was started",
 					 why ? why : strerror(-r));
+	if (has_too_many(x->order.uid))
+		return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+					 "%u of your programs are in tunnels already, and more are not started for one user; end some "
+					 "(`systemctl list-units 'nsvpn-exec-*'` names them)",
+					 PROGRAMS_PER_USER);
 	r = start(x, m);
 	if (r < 0)
 		return sd_bus_error_setf(error, BUS_ERROR_FAILED, "the program cannot be handed to the service manager: %s",

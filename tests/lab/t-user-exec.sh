@@ -72,6 +72,31 @@ is "a signal passes through" 42 \
   "$(box_session alice bash -c 'nsvpn exec -- sh -c "trap \"exit 42\" TERM; touch /tmp/ready; while :; do sleep 0.1; done" & p=$!; until [ -e /tmp/ready ]; do sleep 0.1; done; kill $p; wait $p; echo $?')"
 is "nothing of them is left" "" "$(box systemctl list-units --plain --no-legend 'nsvpn-exec-*')"
 
+# 256 at a time: control groups that look like programs of alice's.
+many() {
+  box sh -c "for t in '' unified systemd; do mkdir -p /sys/fs/cgroup/\$t/user.slice/user-1000.slice 2>/dev/null && cd /sys/fs/cgroup/\$t/user.slice/user-1000.slice && break; done &&
+    for i in \$(seq 256); do $1 nsvpn-exec-home-\$i.service || exit 1; done"
+}
+ok "as many programs as a user may have" many mkdir
+out=$(box_session alice nsvpn exec -- true 2>&1)
+is "one more is refused" 125 "$(box_session alice nsvpn exec -- true 2>/dev/null; echo $?)"
+like "with the number and the remedy" '256 of your programs.*systemctl list-units' "$out"
+is "another user's is not" 0 "$(box_unit carol nsvpn exec -- true; echo $?)"
+many rmdir
+is "when they have ended, it starts" 0 "$(box_session alice nsvpn exec -- true; echo $?)"
+
+# ---- surroundings ----------------------------------------------------------------------------------------------------------
+weird() { box_session alice timeout -k 5 60 bash -c "$1" 2>&1; }
+is "a caller that ignores SIGCHLD sees the end" "rc 7" "$(weird 'env --ignore-signal=CHLD nsvpn exec -- sh -c "exit 7"; echo rc $?')"
+is "an environment with entries that are no NAME=value" "rc 0" "$(weird 'env "A B=c" "=x" nsvpn exec -- true; echo rc $?')"
+like "a limit of file sizes that is too small for the request" 'ulimit -f.*rc 125' "$(weird 'ulimit -f 0; nsvpn exec -- true; echo rc $?' | xargs)"
+is "closed streams" "rc 0" "$(weird 'nsvpn exec -- sh -c "cat; echo out; echo err >&2" <&- >&- 2>&-; echo rc $?')"
+like "inside already" 'inside tunnel home already.*rc 125' "$(weird 'nsvpn exec -- nsvpn exec -- true; echo rc $?' | xargs)"
+like "root of a user namespace" 'user namespace.*rc 125' "$(weird 'unshare -Ur nsvpn exec -- true; echo rc $?' | xargs)"
+like "an empty name" 'name of the program is empty.*rc 127' "$(weird 'nsvpn exec -- ""; echo rc $?' | xargs)"
+like "status of a tunnel that is not there" 'nope is not configured.*rc 3' "$(weird 'nsvpn status nope; echo rc $?' | xargs)"
+is "nothing of them is left" "" "$(box systemctl list-units --plain --no-legend 'nsvpn-exec-*')"
+
 # ---- what it cannot ------------------------------------------------------------------------------------------------------
 no() { # DESCRIPTION SCRIPT: must not succeed inside
   is "$1" refused "$(box_session alice nsvpn exec -- sh -c "$2 >/dev/null 2>&1 && echo done || echo refused")"
