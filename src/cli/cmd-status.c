@@ -58,7 +58,7 @@ static void say_none(void)
 	if (place_is_ours())
 		printf("no tunnel is configured; `nsvpn import%s FILE` takes a provider's file\n", rootless_word());
 	else
-		printf("there is no tunnel for you; ask the administrator to import one (`sudo nsvpn import FILE`)\n");
+		printf("there is no tunnel for you; ask the administrator to import one (`sudo nsvpn import FILE`) or to add you to Users= of one\n");
 }
 
 /* ---- status ---- */

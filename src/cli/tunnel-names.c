@@ -230,7 +230,7 @@ int tunnel_names_default(struct client *c, char **ret)
 		return place_is_ours() ? output_fail(EXIT_CODE_NOT_UP,
 						    "no tunnel is configured; `nsvpn import FILE` takes a provider's file") :
 					output_fail(EXIT_CODE_NOT_UP, "there is no tunnel for you; ask the administrator to import one "
-								      "(`sudo nsvpn import FILE`)");
+								      "(`sudo nsvpn import FILE`) or to add you to Users= of one");
 	if (names[1])
 		return fail_several(names);
 	*ret = strdup(names[0]);
