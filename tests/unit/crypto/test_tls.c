@@ -9,7 +9,10 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "base/fd.h"
 #include "lib/pki.h"
 
 static struct pki ca, other_ca, server, client;
@@ -637,4 +640,52 @@ Test(tls, opens_pkcs12_of_old_tools)
 	secret_free(whole);
 	secret_free(keyless);
 	secret_free(pw);
+}
+
+/* ---- the system's configuration of OpenSSL ---- */
+
+/* In a process of its own, where libcrypto has not been used: does a file named by the environment decide anything? */
+static bool configuration_counts(const char *file, bool (*init)(void))
+{
+	pid_t pid;
+	int status;
+
+	cr_assert_geq(pid = fork(), 0);
+	if (pid == 0) {
+		SSL_CTX *ctx;
+
+		(void)setenv("OPENSSL_CONF", file, 1);
+		ctx = init() ? SSL_CTX_new(TLS_client_method()) : NULL;
+		_exit(!ctx ? 2 : SSL_CTX_get_max_proto_version(ctx) == TLS1_2_VERSION);
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) < 2, "status %x", (unsigned)status);
+	return WEXITSTATUS(status) == 1;
+}
+
+static bool as_others_do(void)
+{
+	return OPENSSL_init_ssl(0, NULL) == 1;
+}
+
+static bool as_we_do(void)
+{
+	return tls_init() == 0;
+}
+
+Test(tls_configuration, no_file_of_openssl_is_read)
+{
+	static const char text[] = "openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = d\n[d]\nMaxProtocol = TLSv1.2\n";
+	char file[] = "/tmp/nsvpn-test-XXXXXX";
+	int fd = mkstemp(file);
+	bool others, we;
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(fd_write_full(fd, text, sizeof(text) - 1), 0);
+	(void)close(fd);
+	others = configuration_counts(file, as_others_do);
+	we = configuration_counts(file, as_we_do);
+	(void)unlink(file);
+	cr_assert(others, "the test shows nothing: OpenSSL does not read the file at all");
+	cr_assert_not(we);
 }

@@ -557,6 +557,52 @@ Test(ovpn_session, early_negotiation_is_nothing_to_other_keys)
 	world_up(&w, 1);
 }
 
+/* What waits to be sent belongs to the key that sends it: sanitizers see the bytes of one that has gone. */
+Test(ovpn_session, a_renewal_at_every_step_leaves_nothing_stale)
+{
+	world_done(&w);
+	for (unsigned step = 0; step < 90; step++) {
+		world_init(&w);
+		quiet();
+		w.peer.dyn = step & 1;
+		w.o->reneg_sec = step % 3 ? 0 : 2 * USEC_PER_SEC;
+		world_start(&w, step);
+		w.sim.loss = step % 4 == 3 ? 20 : 0;
+		for (unsigned i = 0; i < 6; i++) {
+			(void)sim_run(&w.sim, (step * 7 + 1) * USEC_PER_MSEC, NULL);
+			peer_rekey(w.sim.peer, w.sim.now);
+		}
+		w.sim.loss = 0;
+		(void)sim_run(&w.sim, 30 * USEC_PER_SEC, NULL);
+		cr_assert_eq(w.sim.n_failed, 0, "step %u: %s", step, w.sim.failed.text);
+		world_exchange(&w, 3, USEC_PER_SEC);
+		if (step % 2)
+			w.sim.client->ops->stop(w.sim.client, w.sim.now);
+		world_done(&w);
+	}
+	world_init(&w);
+	world_start(&w, 0); /* for drop() */
+}
+
+Test(ovpn_session, a_first_answer_with_a_wrong_number_is_none)
+{
+	struct ovpn_control c = { .opcode = OVPN_OP_HARD_RESET_SERVER_V2, .n_acks = 1 };
+	uint8_t wire[256];
+	size_t n;
+
+	world_set_wrap(&w, CONTROL_WRAP_TLS_CRYPT, KEY_DIRECTION_BOTH);
+	world_start(&w, 1);
+	for (uint32_t id = 1; id < 20; id++) {
+		c.msgid = id;
+		n = peer_forge(w.sim.peer, &c, wire);
+		cr_assert_gt(n, 0);
+		cr_assert_leq(sim_inject(&w.sim, wire, n), 0);
+	}
+	cr_assert_eq(w.sim.n_authenticating, 0);
+	cr_assert_eq(w.sim.n_failed, 0);
+	cr_assert(sim_run(&w.sim, 60 * USEC_PER_SEC, sim_is_up), "%s", w.sim.failed.text);
+}
+
 Test(ovpn_session, names_its_states)
 {
 	for (unsigned i = 0; i < _OVPN_KEY_STATE_MAX; i++)
