@@ -71,7 +71,7 @@ box_session alice sh -c 'umask 027; ulimit -n 512; cd /home/alice; export MARK="
   for o in "" --isolate; do nice -n 5 nsvpn exec -t home $o -- dump >bus/dump$o; done'
 is "identity, groups, limits, umask, priority, folder, slice and environment are as without it" "" \
   "$(box diff /home/alice/bus/dump /home/alice/bus/dump--isolate)"
-like "(they were really read)" 'nice 5' "$(box cat /home/alice/bus/dump--isolate)"
+like "(they were really read)" "nice $(($(nice) + 5))" "$(box cat /home/alice/bus/dump--isolate)"
 is "no capability, none to be had, no_new_privs" "CapInh= CapPrm= CapEff= CapBnd= CapAmb= NoNewPrivs=1" \
   "$(isolated sed -nE 's/^(NoNewPrivs|CapBnd|CapEff|CapPrm|CapInh|CapAmb):\t0*/\1=/p' /proc/self/status | xargs)"
 like "sudo says why it does nothing" "no new privileges" "$(isolated sudo -n true 2>&1)"
