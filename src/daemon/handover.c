@@ -15,7 +15,7 @@
 #include "daemon/tunnel.h"
 #include "net/journal.h"
 
-#define RECORD_MAGIC 0x6e737631U /* "nsv1"; another layout gets another number */
+#define RECORD_MAGIC 0x6e737632U /* "nsv2"; another layout gets another number */
 
 static const char *const suffixes[HANDOVER_FD_COUNT] = {
 	[HANDOVER_FD_RECORD] = "record", [HANDOVER_FD_TUN] = "tun",       [HANDOVER_FD_SOCKET] = "socket",

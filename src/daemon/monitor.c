@@ -31,6 +31,8 @@ static int on_failed(struct tunnel *t, const struct ipc_msg *msg);
 static int on_question(struct tunnel *t, const struct ipc_msg *msg);
 static int on_relay(struct tunnel *t, const struct ipc_msg *msg);
 
+#define TAP_MTU_MAX (65535 - 18) /* a frame is as long as a packet may be */
+
 #define MONITOR_ONCE true
 #define MONITOR_REPEAT false
 
@@ -152,7 +154,7 @@ static int on_hello(struct tunnel *t, const struct ipc_msg *msg _unused_)
 	(void)str_copy(start.start.tunnel, sizeof(start.start.tunnel), t->name); /* at most ten characters */
 	start.start.tun_offload = (uint8_t)t->tun_offload;
 	start.start.log_level = (uint8_t)log_get_max_level();
-	start.start.tun_mtu_max = 65535;
+	start.start.tun_mtu_max = t->profile->ovpn.tap ? TAP_MTU_MAX : 65535;
 	fds[0] = t->profile_fd;
 	fds[1] = t->tun_fd;
 	t->monitor.phase = MONITOR_PHASE_IDLE;
@@ -320,8 +322,8 @@ static void apply_policy(const struct tunnel_settings *policy, struct settings *
 	case DEFAULT_ROUTE_AUTO:
 		break;
 	case DEFAULT_ROUTE_YES:
-		s->default4 = have4;
-		s->default6 = have6 && !s->block_ipv6;
+		s->default4 = have4 && (!s->ethernet || inaddr_is_set(&s->gateway4));
+		s->default6 = have6 && !s->block_ipv6 && (!s->ethernet || inaddr_is_set(&s->gateway6));
 		break;
 	case DEFAULT_ROUTE_NO:
 		s->default4 = s->default6 = false;
@@ -337,6 +339,10 @@ static int on_settings(struct tunnel *t, const struct ipc_msg *msg)
 	int r;
 
 	ans.ans_settings.seq = msg->req_settings.seq;
+	if (s.ethernet != t->profile->ovpn.tap) {
+		log_tunnel_warning(t, "the engine wants settings for another kind of device than the profile's");
+		return -EPROTO;
+	}
 	apply_policy(&t->profile->settings, &s);
 	r = settings_verify(&s, &why);
 	if (r >= 0) {

@@ -102,7 +102,7 @@ static int start_engine(struct tunnel *t, char **ret_error)
 	int netns_fd = t->uplink == UPLINK_VETH ? tunnelnet_netns_fd(t->net) : -EBADF, r;
 
 	if (t->tun_fd < 0) {
-		r = tunnelnet_open_tun(t->net, &t->tun_fd, &t->tun_offload, ret_error);
+		r = tunnelnet_open_tun(t->net, t->profile->ovpn.tap, &t->tun_fd, &t->tun_offload, ret_error);
 		if (r < 0) {
 			t->tun_fd = -EBADF;
 			return r;

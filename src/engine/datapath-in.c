@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "engine/datapath.h"
-#include "engine/mss.h"
 
 /* The kernel does not take the super-packet (performance.md 6.12): its packets go one by one, and so from now on. */
 static void write_singly(struct datapath *d, const struct virtio_net_hdr *vnet)
@@ -47,8 +46,23 @@ static void flush_run(struct datapath *d)
 	gso_run_reset(&d->run);
 }
 
+/* A frame goes as it is. */
+static void write_frame(struct datapath *d, uint8_t *p, size_t len)
+{
+	static const struct virtio_net_hdr plain;
+
+	if (tun_write(&d->tun, &plain, p, len) < 0)
+		d->stats->drop[STATS_DROP_TUN_REFUSED]++;
+	else
+		d->stats->tun_writes++;
+}
+
 static void begin_run(struct datapath *d, uint8_t *p, size_t len)
 {
+	if (d->tun.frames) {
+		write_frame(d, p, len);
+		return;
+	}
 	gso_run_begin(&d->run, p, len, d->tun.merge_udp);
 	if (d->run.closed || !d->tun.merge)
 		flush_run(d);
@@ -61,13 +75,13 @@ static bool deliverable(struct datapath *d, uint8_t *p, size_t len)
 		d->stats->drop[STATS_DROP_INNER_NOT_READY]++;
 		return false;
 	}
-	if (!datapath_is_ip(p, len)) {
+	if (!datapath_is_sound(d, p, len)) {
 		d->stats->drop[STATS_DROP_INNER_NOT_IP]++;
 		return false;
 	}
 	d->stats->rx_packets++;
 	d->stats->rx_bytes += len;
-	(void)mss_clamp(p, len, d->packet_max);
+	datapath_clamp(d, p, len);
 	return true;
 }
 

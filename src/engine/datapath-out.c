@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "engine/datapath.h"
-#include "engine/mss.h"
 
 /* A drained packet costs a read, so a stopped tunnel with a busy program inside stays cheap. */
 #define DRAIN_READS 64
@@ -169,12 +168,12 @@ static int read_tun(struct datapath *d)
 	if (len < 0)
 		return (int)len;
 	d->stats->tun_reads++;
-	if (!datapath_is_ip(d->tun_packet, (size_t)len) || gso_split_init(&d->split, &vnet, d->tun_packet, (size_t)len) < 0) {
+	if (!datapath_is_sound(d, d->tun_packet, (size_t)len) || gso_split_init(&d->split, &vnet, d->tun_packet, (size_t)len) < 0) {
 		d->stats->drop[STATS_DROP_TUN_MALFORMED]++;
 		return 0;
 	}
 	if (d->split.whole) /* a SYN never comes as a super-packet */
-		(void)mss_clamp(d->tun_packet, (size_t)len, d->packet_max);
+		datapath_clamp(d, d->tun_packet, (size_t)len);
 	return 1;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "engine/gso.h"
+#include "engine/mss.h"
 #include "engine/stats.h"
 #include "engine/stream.h"
 #include "engine/tun.h"
@@ -93,9 +94,21 @@ static inline bool datapath_is_stream(const struct datapath *d)
 	return d->stream.fd >= 0;
 }
 
-static inline bool datapath_is_ip(const uint8_t *p, size_t len)
+/* What the device carries: an IP packet, or on a tap a frame of anything. */
+static inline bool datapath_is_sound(const struct datapath *d, const uint8_t *p, size_t len)
 {
+	if (d->tun.frames)
+		return len >= ETHERNET_HEAD;
 	return len >= 20 && (p[0] >> 4 == 4 || p[0] >> 4 == 6);
+}
+
+/* The MSS clamp for what the device carries. */
+static inline void datapath_clamp(const struct datapath *d, uint8_t *p, size_t len)
+{
+	if (d->tun.frames)
+		(void)mss_clamp_frame(p, len, d->packet_max);
+	else
+		(void)mss_clamp(p, len, d->packet_max);
 }
 
 static inline int datapath_take_error(struct datapath *d)

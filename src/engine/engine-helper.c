@@ -99,7 +99,7 @@ static int init_tun(struct engine *e, const struct ipc_start *start)
 	r = fd_set_nonblock(e->tun_fd, true);
 	if (r < 0)
 		return r;
-	tun_init(&e->datapath.tun, e->tun_fd, start->tun_offload);
+	tun_init(&e->datapath.tun, e->tun_fd, start->tun_offload, e->profile->ovpn.tap);
 	e->tun_mtu_max = start->tun_mtu_max;
 	return sd_event_add_io(e->event, &e->tun_source, e->tun_fd, EPOLLIN, engine_on_tun, e);
 }

@@ -139,3 +139,19 @@ bool mss_clamp(uint8_t *packet, size_t len, uint32_t packet_max)
 	set_mss(tcp, at, (uint16_t)max);
 	return true;
 }
+
+bool mss_clamp_frame(uint8_t *frame, size_t len, uint32_t packet_max)
+{
+	enum { VLAN = 0x8100, IP4 = 0x0800, IP6 = 0x86dd, TYPE_AT = 12, TAG_LEN = 4 };
+	size_t at = ETHERNET_HEAD;
+	unsigned type;
+
+	if (len < ETHERNET_HEAD)
+		return false;
+	type = (unsigned)frame[TYPE_AT] << 8 | frame[TYPE_AT + 1];
+	if (type == VLAN && len >= ETHERNET_HEAD + TAG_LEN) {
+		at += TAG_LEN;
+		type = (unsigned)frame[TYPE_AT + TAG_LEN] << 8 | frame[TYPE_AT + TAG_LEN + 1];
+	}
+	return (type == IP4 || type == IP6) && mss_clamp(frame + at, len - at, packet_max);
+}

@@ -9,3 +9,7 @@
  * looks past len, leaves anything malformed alone. packet_max 0: off. True when something was changed.
  */
 bool mss_clamp(uint8_t *packet, size_t len, uint32_t packet_max);
+
+#define ETHERNET_HEAD 14
+/* The same for the IP packet in an Ethernet frame, behind a VLAN tag or not; other frames are left alone. */
+bool mss_clamp_frame(uint8_t *frame, size_t len, uint32_t packet_max);

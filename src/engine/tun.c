@@ -7,13 +7,14 @@
 
 #include "ipc/ipc-msg.h"
 
-void tun_init(struct tun *t, int fd, unsigned offload)
+void tun_init(struct tun *t, int fd, unsigned offload, bool tap)
 {
 	*t = (struct tun){
 		.fd = fd,
 		.vnet = offload & IPC_TUN_VNET_HDR,
-		.merge = (offload & IPC_TUN_VNET_HDR) && (offload & IPC_TUN_TSO),
-		.merge_udp = (offload & IPC_TUN_VNET_HDR) && (offload & IPC_TUN_USO),
+		.merge = !tap && (offload & IPC_TUN_VNET_HDR) && (offload & IPC_TUN_TSO),
+		.merge_udp = !tap && (offload & IPC_TUN_VNET_HDR) && (offload & IPC_TUN_USO),
+		.frames = tap,
 	};
 }
 

@@ -14,10 +14,11 @@ struct tun {
 	bool vnet;    /* IFF_VNET_HDR is set: every read and write has the header */
 	bool merge;   /* super-packets may be written */
 	bool merge_udp;
+	bool frames;  /* a tap: Ethernet frames, each for itself */
 };
 
-/* offload: IPC_TUN_* flags that the helper set the device up with. */
-void tun_init(struct tun *t, int fd, unsigned offload);
+/* offload: IPC_TUN_* flags that the helper set the device up with; tap: it carries Ethernet. */
+void tun_init(struct tun *t, int fd, unsigned offload, bool tap);
 
 /* Reads one packet to p (room for TUN_PACKET_MAX, and TUN_HEADROOM before). Its length, -EAGAIN, -errno. */
 ssize_t tun_read(const struct tun *t, uint8_t *p, struct virtio_net_hdr *ret_vnet);

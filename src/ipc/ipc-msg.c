@@ -159,6 +159,9 @@ static void put_settings(struct wire *w, struct settings *s)
 		put_prefix(w, &s->addrs[i]);
 	put_inaddr(w, &s->peer4, true);
 	check(w, s->peer4.family != AF_INET6);
+	put_bool(w, &s->ethernet);
+	put_inaddr(w, &s->gateway4, true);
+	put_inaddr(w, &s->gateway6, true);
 	put_u32(w, &s->mtu, SETTINGS_MTU_MIN, MTU_MAX);
 	put_bool(w, &s->default4);
 	put_bool(w, &s->default6);

@@ -85,7 +85,7 @@ static int try_tun(void)
 	_cleanup_(closep) int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), fd = -EBADF;
 	unsigned offload;
 
-	return here < 0 ? -errno : tun_open(here, "t0", &fd, &offload);
+	return here < 0 ? -errno : tun_open(here, "t0", false, &fd, &offload);
 }
 
 static const struct feature {

@@ -21,7 +21,7 @@ int net_remove_tun(struct tunnelnet *n)
 	return r == -ENODEV ? 0 : r;
 }
 
-int tunnelnet_open_tun(struct tunnelnet *n, int *ret_fd, unsigned *ret_offload, char **ret_error)
+int tunnelnet_open_tun(struct tunnelnet *n, bool tap, int *ret_fd, unsigned *ret_offload, char **ret_error)
 {
 	int r;
 
@@ -30,12 +30,12 @@ int tunnelnet_open_tun(struct tunnelnet *n, int *ret_fd, unsigned *ret_offload, 
 		return net_finish(n, net_not_prepared(n), ret_error);
 	r = failpoint("up", "tun", false);
 	if (r == 0)
-		r = tun_open(n->ns_fd, NET_TUN, ret_fd, ret_offload);
+		r = tun_open(n->ns_fd, NET_TUN, tap, ret_fd, ret_offload);
 	if (r == -EBUSY) {
 		/* An engine that a dead helper left behind holds it. In our namespace the name is ours. */
 		r = net_remove_tun(n);
 		if (r == 0)
-			r = tun_open(n->ns_fd, NET_TUN, ret_fd, ret_offload);
+			r = tun_open(n->ns_fd, NET_TUN, tap, ret_fd, ret_offload);
 	}
 	if (r < 0)
 		(void)net_error(n, r, "The device %s of tunnel %s cannot be made: %s%s.", NET_TUN, n->name,

@@ -42,7 +42,7 @@ static const struct sysctl_row netns_rows[] = {
 	{ "ipv4/conf/default/accept_source_route", 0 },
 	{ "ipv4/conf/all/route_localnet", 0 },
 	{ "ipv4/conf/default/route_localnet", 0 },
-	{ "ipv4/conf/all/arp_ignore", 8 },
+	{ "ipv4/conf/all/arp_ignore", 0 }, /* the larger one counts */
 	{ "ipv4/conf/default/arp_ignore", 8 },
 	{ "ipv4/conf/all/arp_announce", 2 },
 	{ "ipv4/conf/default/arp_announce", 2 },
@@ -62,6 +62,7 @@ static const struct sysctl_row netns_rows[] = {
 
 static const struct sysctl_row tun_rows[] = {
 	{ "ipv4/conf/" NET_TUN "/route_localnet", 1 },
+	{ "ipv4/conf/" NET_TUN "/arp_ignore", 1 }, /* a tap answers for its own addresses */
 };
 
 static void add_floor(struct plan *p, const char *name, int family, uint32_t table, const char *why)

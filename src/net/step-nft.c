@@ -26,6 +26,9 @@ static const char text_lock_veth[] =
 static const char text_lock_exceptions[] =
 #include "net/lock-exceptions.nft.inc"
 	;
+static const char text_lock_ethernet[] =
+#include "net/lock-ethernet.nft.inc"
+	;
 static const char text_host_table[] =
 #include "net/host-table.nft.inc"
 	;
@@ -204,6 +207,8 @@ static void render_inner(const struct tunnelnet *n, struct nft_text *t)
 		for (unsigned i = 0; i < e->n_publish; i++)
 			nft_element_port(t, "services", e->publish[i].tcp, e->publish[i].inner);
 	}
+	if (n->connected && n->settings.ethernet)
+		nft_text_embed(t, text_lock_ethernet);
 	if (n->connected)
 		add_tunnel(&n->settings, t);
 }

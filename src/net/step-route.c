@@ -181,11 +181,21 @@ static bool family_blocked(const struct settings *s, int family)
 	return family == AF_INET6 && (s->block_ipv6 || family_missing(family));
 }
 
-static void wanted_add(struct wanted *w, int index, const struct inprefix *dst)
+/* Ethernet has to know who takes a packet on. */
+static const struct inaddr *next_hop(const struct settings *s, int family)
+{
+	return !s->ethernet ? NULL : family == AF_INET ? &s->gateway4 : &s->gateway6;
+}
+
+/* via: the next hop; NULL: none is needed. */
+static void wanted_add(struct wanted *w, int index, const struct inprefix *dst, const struct inaddr *via)
 {
 	struct rt_route route = {
 		.dst = *dst, .type = RTN_UNICAST, .table = RT_TABLE_MAIN, .oif = index, .protocol = RT_PROTOCOL_NSVPN
 	};
+
+	if (via)
+		route.via = *via;
 
 	inprefix_mask(&route.dst);
 	for (size_t i = 0; i < w->n; i++)
@@ -204,17 +214,17 @@ static int wanted_routes(const struct tunnelnet *n, int index, struct wanted *w)
 	if (!w->v)
 		return -ENOMEM;
 	if (s->peer4.family == AF_INET)
-		wanted_add(w, index, &peer);
+		wanted_add(w, index, &peer, NULL);
 	for (unsigned i = 0; i < s->n_addrs; i++) {
 		const struct inprefix *a = &s->addrs[i];
 		bool p2p = a->addr.family == AF_INET && s->peer4.family == AF_INET;
 
 		if (!p2p && a->len < inaddr_len(a->addr.family) * 8 && !family_blocked(s, a->addr.family))
-			wanted_add(w, index, a);
+			wanted_add(w, index, a, NULL);
 	}
 	for (unsigned i = 0; i < s->n_routes; i++)
 		if (s->routes[i].len > 0 && !family_blocked(s, s->routes[i].addr.family))
-			wanted_add(w, index, &s->routes[i]);
+			wanted_add(w, index, &s->routes[i], next_hop(s, s->routes[i].addr.family));
 	return 0;
 }
 
@@ -242,7 +252,7 @@ static int wanted_defaults(const struct tunnelnet *n, int index, struct wanted *
 			continue;
 		memset(&any, 0, sizeof(any));
 		any.addr.family = family;
-		wanted_add(w, index, &any);
+		wanted_add(w, index, &any, next_hop(s, family));
 	}
 	return 0;
 }

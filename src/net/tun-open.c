@@ -21,6 +21,7 @@
 
 struct opening {
 	const char *ifname;
+	bool tap;
 	int fd;
 	unsigned offload;
 };
@@ -62,6 +63,12 @@ static int open_in_place(void *userdata)
 
 	if (fd < 0)
 		return -errno;
+	if (o->tap) { /* frames are carried one by one: no offloads */
+		r = attach(fd, o->ifname, IFF_TAP | IFF_NO_PI);
+		if (r == 0)
+			o->fd = TAKE_FD(fd);
+		return r;
+	}
 	r = attach(fd, o->ifname, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR);
 	if (r == 0) {
 		o->offload = set_offload(fd);
@@ -75,9 +82,9 @@ static int open_in_place(void *userdata)
 	return 0;
 }
 
-int tun_open(int netns_fd, const char *ifname, int *ret_fd, unsigned *ret_offload)
+int tun_open(int netns_fd, const char *ifname, bool tap, int *ret_fd, unsigned *ret_offload)
 {
-	struct opening o = { .ifname = ifname, .fd = -EBADF };
+	struct opening o = { .ifname = ifname, .tap = tap, .fd = -EBADF };
 	int r = netns_call(netns_fd, open_in_place, &o);
 
 	if (r < 0)

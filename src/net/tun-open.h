@@ -8,4 +8,4 @@
 #define TUN_OFFLOAD_USO (1u << 2)
 
 /* Makes the device in the namespace: down, without address. The device lives as long as *ret_fd or a copy is open. */
-int tun_open(int netns_fd, const char *ifname, int *ret_fd, unsigned *ret_offload);
+int tun_open(int netns_fd, const char *ifname, bool tap, int *ret_fd, unsigned *ret_offload);

@@ -74,10 +74,10 @@ int tunnelnet_close_transport(struct tunnelnet *n, char **ret_error);
 
 /*
  * Creates tun0 (down, without address) in the namespace and returns its descriptor, non-blocking, owned by the caller;
- * *ret_offload: IPC_TUN_* style bits (1 vnet header, 2 TSO, 4 USO) that the kernel accepted. The device lives as long as
+ * tap: it carries Ethernet frames, without offloads. *ret_offload: IPC_TUN_* style bits (1 vnet header, 2 TSO, 4 USO) that the kernel accepted. The device lives as long as
  * a descriptor of it is open: the helper keeps one so that an engine can be replaced under running programs.
  */
-int tunnelnet_open_tun(struct tunnelnet *n, int *ret_fd, unsigned *ret_offload, char **ret_error);
+int tunnelnet_open_tun(struct tunnelnet *n, bool tap, int *ret_fd, unsigned *ret_offload, char **ret_error);
 
 /*
  * locked -> connected, or connected -> connected with other settings: addresses, MTU, routes, resolver files, lock

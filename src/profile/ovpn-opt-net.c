@@ -80,9 +80,26 @@ int ovpn_opt_ifconfig_ipv6(struct ovpn_parser *p, const struct ovpn_item *it)
 		r = parse_address(p, it->words[2], AF_INET6, &remote);
 		if (r < 0)
 			return r;
+		p->o->gateway6 = remote;
 	}
 	p->o->ifconfig6 = local;
 	return 0;
+}
+
+/* A tun device needs no next hop. Which one it is stands at another place of the file: see finish_gateway(). */
+int ovpn_opt_route_gateway(struct ovpn_parser *p, const struct ovpn_item *it)
+{
+	struct inaddr gateway;
+	int r;
+
+	if (str_eq(it->words[1], "dhcp"))
+		return ovpn_note(p, FATE_IGNORED, "nsvpn asks for nothing by DHCP; the server has to push the gateway");
+	r = parse_address(p, it->words[1], AF_INET, &gateway);
+	if (r < 0)
+		return r;
+	p->gateway_note = p->notes ? p->notes->n : 0;
+	p->o->gateway4 = gateway;
+	return ovpn_note(p, FATE_IGNORED, "a tun device is the way for every route in the namespace");
 }
 
 /* ---- routes ---- */
@@ -437,16 +454,38 @@ static int finish_ifconfig(struct ovpn_parser *p)
 
 	if (!p->ifconfig_line)
 		return 0;
-	if (o->topology != TOPOLOGY_SUBNET) {
+	if (o->topology != TOPOLOGY_SUBNET && !o->tap) {
 		o->ifconfig4 = (struct inprefix){ .addr = p->ifconfig_local, .len = 32 };
 		o->ifconfig4_peer = p->ifconfig_remote;
 		return 0;
 	}
 	if (netmask_to_len(&p->ifconfig_remote, &len) < 0)
 		return ovpn_refuse_at(p, p->ifconfig_line, "ifconfig",
-				      "with `topology subnet` the second value has to be a netmask; correct line %u",
-				      p->ifconfig_line);
+				      "with %s the second value has to be a netmask; correct line %u",
+				      o->tap ? "`dev tap`" : "`topology subnet`", p->ifconfig_line);
 	o->ifconfig4 = (struct inprefix){ .addr = p->ifconfig_local, .len = len };
+	return 0;
+}
+
+static int finish_gateway(struct ovpn_parser *p)
+{
+	struct ovpn_options *o = p->o;
+	struct note *note;
+	char *text;
+
+	if (!o->tap) {
+		o->gateway4 = o->gateway6 = (struct inaddr){ 0 };
+		return 0;
+	}
+	if (!inaddr_is_set(&o->gateway4) || !p->notes || p->gateway_note >= p->notes->n)
+		return 0;
+	text = strdup("the next hop for IPv4 routes, unless the server gives one");
+	if (!text)
+		return -ENOMEM;
+	note = &p->notes->v[p->gateway_note];
+	free(note->text);
+	note->text = text;
+	note->fate = FATE_HONOURED;
 	return 0;
 }
 
@@ -477,5 +516,7 @@ int ovpn_finish_net(struct ovpn_parser *p)
 	int r;
 
 	r = finish_ifconfig(p);
+	if (r == 0)
+		r = finish_gateway(p);
 	return r < 0 ? r : finish_dns(p);
 }

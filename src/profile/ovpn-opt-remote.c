@@ -158,27 +158,28 @@ int ovpn_opt_port(struct ovpn_parser *p, const struct ovpn_item *it)
 	return 0;
 }
 
+/* What `explain` says about a tap device. */
+#define TAP_MEANS "Ethernet: tun0 inside the namespace is a tap device in the server's network"
+
 int ovpn_opt_dev(struct ovpn_parser *p, const struct ovpn_item *it)
 {
 	const char *dev = it->words[1];
 
-	if (str_has_prefix(dev, "tap"))
-		return ovpn_refuse(p, "tap carries Ethernet, nsvpn carries IP; ask the provider for a tun profile");
 	if (str_eq(dev, "null"))
 		return ovpn_refuse(p, "a tunnel without a device carries nothing; use `dev tun`");
 	p->dev_line = it->line;
 	p->dev_is_tun = str_has_prefix(dev, "tun") || str_has_prefix(dev, "utun");
-	return 0;
+	p->dev_is_tap = str_has_prefix(dev, "tap");
+	return p->dev_is_tap ? ovpn_note(p, FATE_HONOURED, TAP_MEANS) : 0;
 }
 
 int ovpn_opt_dev_type(struct ovpn_parser *p, const struct ovpn_item *it)
 {
-	if (str_eq(it->words[1], "tap"))
-		return ovpn_refuse(p, "tap carries Ethernet, nsvpn carries IP; ask the provider for a tun profile");
-	if (!str_eq(it->words[1], "tun"))
+	p->dev_type_is_tap = str_eq(it->words[1], "tap");
+	p->dev_type_is_tun = str_eq(it->words[1], "tun");
+	if (!p->dev_type_is_tun && !p->dev_type_is_tap)
 		return ovpn_refuse(p, "takes tun or tap; correct or remove line %u", it->line);
-	p->dev_type_is_tun = true;
-	return 0;
+	return p->dev_type_is_tap ? ovpn_note(p, FATE_HONOURED, TAP_MEANS) : 0;
 }
 
 int ovpn_opt_mode(struct ovpn_parser *p, const struct ovpn_item *it)
@@ -277,8 +278,10 @@ static int check_role(struct ovpn_parser *p)
 {
 	int r = 0;
 
-	if (p->dev_line && !p->dev_is_tun && !p->dev_type_is_tun)
-		r = ovpn_refuse_at(p, p->dev_line, "dev", "not a tun device; write `dev tun` or add `dev-type tun`");
+	/* The type has the last word, as a device may have any name. */
+	p->o->tap = p->dev_type_is_tap || (p->dev_is_tap && !p->dev_type_is_tun);
+	if (p->dev_line && !p->dev_is_tun && !p->dev_type_is_tun && !p->o->tap)
+		r = ovpn_refuse_at(p, p->dev_line, "dev", "neither a tun nor a tap device; write `dev tun`, or add `dev-type tun`");
 	if (r != -ENOMEM && !p->client_line && p->n_lines > 0 && !p->error)
 		r = ovpn_refuse_at(p, 0, NULL,
 				   "has no `client` line, so it is not a client profile; ask for the client's file");

@@ -105,7 +105,8 @@ struct ovpn_parser {
 	struct ovpn_pending_remote *remotes;
 	size_t n_remotes;
 	unsigned dev_line, dev_type_line, client_line, auth_none_line, static_key_line, ifconfig_line;
-	bool dev_is_tun, dev_type_is_tun;
+	size_t gateway_note; /* of route-gateway */
+	bool dev_is_tun, dev_is_tap, dev_type_is_tun, dev_type_is_tap;
 	bool static_key_in_block;
 	char *cipher;	       /* canonical, from `cipher` */
 	char *cipher_fallback; /* from data-ciphers-fallback */
@@ -216,6 +217,7 @@ int ovpn_finish_data(struct ovpn_parser *p);
 int ovpn_opt_topology(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_ifconfig(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_ifconfig_ipv6(struct ovpn_parser *p, const struct ovpn_item *it);
+int ovpn_opt_route_gateway(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_route(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_route_ipv6(struct ovpn_parser *p, const struct ovpn_item *it);
 int ovpn_opt_redirect_gateway(struct ovpn_parser *p, const struct ovpn_item *it);

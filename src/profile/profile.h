@@ -124,11 +124,13 @@ struct ovpn_options {
 	bool remote_random;
 	/* interface */
 	bool pull;
+	bool tap;              /* Ethernet frames on a tap device, not IP packets */
 	enum topology topology;
 	bool topology_set;
 	struct inprefix ifconfig4; /* static ifconfig in the file, AF_UNSPEC when absent */
 	struct inaddr ifconfig4_peer;
 	struct inprefix ifconfig6;
+	struct inaddr gateway4, gateway6; /* tap: the next hops, AF_UNSPEC when absent */
 	unsigned redirect; /* REDIRECT_* */
 	bool block_ipv6;
 	bool route_nopull;

@@ -141,6 +141,45 @@ static int verify_names(const struct settings *s, char **ret_why)
 	return 0;
 }
 
+/* A next hop is somebody else in a network that the device is in. */
+static bool hop_is_sound(const struct settings *s, const struct inaddr *hop, int family)
+{
+	bool near = false;
+
+	if (hop->family == AF_UNSPEC)
+		return true;
+	if (!s->ethernet || hop->family != family || inaddr_is_special(hop))
+		return false;
+	for (unsigned i = 0; i < s->n_addrs; i++) {
+		struct inprefix own = s->addrs[i];
+
+		if (inaddr_eq(&own.addr, hop))
+			return false;
+		inprefix_mask(&own);
+		near |= own.addr.family == family && inprefix_contains(&own, hop);
+	}
+	return near;
+}
+
+static int verify_ethernet(const struct settings *s, char **ret_why)
+{
+	bool need4 = s->default4, need6 = s->default6;
+
+	if (!hop_is_sound(s, &s->gateway4, AF_INET) || !hop_is_sound(s, &s->gateway6, AF_INET6))
+		return wrong(ret_why, "the server gave a gateway that is not in the tunnel's own network");
+	if (!s->ethernet)
+		return 0;
+	if (s->peer4.family != AF_UNSPEC)
+		return wrong(ret_why, "the server gave a point-to-point address to a tap device");
+	for (unsigned i = 0; i < s->n_routes; i++) {
+		need4 |= s->routes[i].addr.family == AF_INET;
+		need6 |= s->routes[i].addr.family == AF_INET6;
+	}
+	if ((need4 && !inaddr_is_set(&s->gateway4)) || (need6 && !inaddr_is_set(&s->gateway6)))
+		return wrong(ret_why, "the server gave routes for a tap device without a gateway");
+	return 0;
+}
+
 int settings_verify(const struct settings *s, char **ret_why)
 {
 	bool has6 = false;
@@ -154,6 +193,8 @@ int settings_verify(const struct settings *s, char **ret_why)
 	if (has6 && s->mtu < SETTINGS_MTU_MIN6)
 		return wrong(ret_why, "the MTU %u is too small for IPv6, which needs %d", s->mtu, SETTINGS_MTU_MIN6);
 	r = verify_routes(s, ret_why);
+	if (r == 0)
+		r = verify_ethernet(s, ret_why);
 	if (r < 0)
 		return r;
 	return verify_names(s, ret_why);
@@ -170,7 +211,8 @@ bool settings_equal(const struct settings *a, const struct settings *b)
 {
 	if (a->n_addrs != b->n_addrs || a->mtu != b->mtu || a->default4 != b->default4 || a->default6 != b->default6 ||
 	    a->block_ipv6 != b->block_ipv6 || a->n_routes != b->n_routes || a->n_dns != b->n_dns ||
-	    a->n_search != b->n_search || !addrs_equal(&a->peer4, &b->peer4))
+	    a->n_search != b->n_search || a->ethernet != b->ethernet || !addrs_equal(&a->peer4, &b->peer4) ||
+	    !addrs_equal(&a->gateway4, &b->gateway4) || !addrs_equal(&a->gateway6, &b->gateway6))
 		return false;
 	for (unsigned i = 0; i < a->n_addrs; i++)
 		if (!inprefix_eq(&a->addrs[i], &b->addrs[i]))

@@ -18,6 +18,12 @@ struct settings {
 	struct inprefix addrs[SETTINGS_ADDRS_MAX]; /* with host bits: the tunnel's own addresses */
 	unsigned n_addrs;
 	struct inaddr peer4; /* point-to-point peer (net30, p2p); AF_UNSPEC for subnet topology */
+	/*
+	 * Ethernet (a tap device): routes beyond the networks of the own addresses need a next hop in one of these; a family
+	 * without has none of them. Without Ethernet both are AF_UNSPEC.
+	 */
+	bool ethernet;
+	struct inaddr gateway4, gateway6;
 	uint32_t mtu;        /* of the tun device; SETTINGS_MTU_MIN..65535, or from SETTINGS_MTU_MIN6 on */
 	/* A default route per family; where false the rest stays unreachable. */
 	bool default4;

@@ -115,7 +115,7 @@ void ovpn_client_fit_path(const struct ovpn_client *c, struct settings *s)
 static int make_fragment(struct ovpn_client *c)
 {
 	/* The server's packets are as long as its own tun-mtu allows; ours is usually smaller. */
-	size_t most = MAX(c->settings.mtu, (uint32_t)OVPN_CLIENT_TUN_MTU) + FRAMING_GROWTH_MAX;
+	size_t most = ovpn_client_inner_len(c, MAX(c->settings.mtu, (uint32_t)OVPN_CLIENT_TUN_MTU)) + FRAMING_GROWTH_MAX;
 
 	c->fragment = calloc(1, sizeof(*c->fragment));
 	return c->fragment ? fragment_init(c->fragment, MIN(most, (size_t)UINT16_MAX)) : -ENOMEM;
@@ -149,7 +149,8 @@ static void on_pushed(struct ovpn_client *c, usec_t now)
 		return;
 	}
 	/* Compressed packets are taken unless the profile forbids them; none is ever sent. */
-	r = framing_init(&c->framing, c->push.framing, !c->options->no_compression, c->settings.mtu);
+	r = framing_init(&c->framing, c->push.framing, !c->options->no_compression,
+			 ovpn_client_inner_len(c, c->settings.mtu));
 	if (r < 0) {
 		fail_errno(c, -ENOMEM, FAIL_INTERNAL, NULL);
 		return;
@@ -169,6 +170,7 @@ static void on_pushed(struct ovpn_client *c, usec_t now)
 	c->overhead = ovpn_mtu_overhead(c->push.peer_id != OVPN_PEER_ID_V1, c->cipher, hash_digest_find(c->options->auth),
 					c->push.framing, ovpn_client_fragment(c));
 	c->overhead.outside += d.epoch ? OVPN_DATA_EPOCH_GROWTH : 0;
+	c->overhead.inside += c->options->tap ? OVPN_ETHERNET_HEAD : 0;
 	ovpn_client_fit_path(c, &c->settings);
 	take_token(c, &c->push);
 	ovpn_client_adopt_timers(c, now);

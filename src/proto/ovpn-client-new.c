@@ -83,6 +83,7 @@ static int make_announcement(struct ovpn_client *c, char **ret_error)
 		.auth = o->auth,
 		.tun_mtu = tun_mtu,
 		.tcp = c->transport == TRANSPORT_TCP,
+		.tap = o->tap,
 		.framing = o->framing != FRAMING_NONE || o->lzo_option,
 		.fragment = ovpn_client_fragment(c) != 0,
 		.tls_auth = o->wrap == CONTROL_WRAP_TLS_AUTH,

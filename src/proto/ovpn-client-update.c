@@ -27,7 +27,7 @@ static void reconnect(struct ovpn_client *c, const char *why)
 /* What the session was made for must still hold: buffers were sized for the first MTU. */
 static bool is_too_large(const struct ovpn_client *c, const struct settings *s)
 {
-	return s->mtu > c->framing.inner_max && (c->framing.decompress || c->fragment);
+	return ovpn_client_inner_len(c, s->mtu) > c->framing.inner_max && (c->framing.decompress || c->fragment);
 }
 
 /* The next state of what the server has said; the cipher, the peer id and the like are the session's and stay. */

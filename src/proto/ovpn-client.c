@@ -181,8 +181,10 @@ static ssize_t seal(struct ovpn_client *c, const uint8_t *inner, size_t len, uin
 }
 
 /* Solicitations and announcements are sent into every interface and get no answer anywhere. */
-static bool is_multicast(const uint8_t *inner, size_t len)
+static bool is_multicast(const struct ovpn_client *c, const uint8_t *inner, size_t len)
 {
+	if (c->options->tap)
+		return len > 0 && (inner[0] & 1);
 	if (len >= 20 && inner[0] >> 4 == 4)
 		return inner[16] >= 224;
 	return len >= 40 && inner[0] >> 4 == 6 && inner[24] == 0xff;
@@ -199,7 +201,7 @@ static ssize_t client_inner_out(struct proto *p, const uint8_t *inner, size_t le
 	if (n > 0) {
 		c->last_out = now;
 		c->traffic += len;
-		if (!c->unanswered && !is_multicast(inner, len))
+		if (!c->unanswered && !is_multicast(c, inner, len))
 			c->unanswered = now;
 	}
 	return n;

@@ -131,6 +131,11 @@ void ovpn_client_on_message(void *owner, const char *line, usec_t now);
 void ovpn_client_on_exit(struct ovpn_client *c);
 
 /* The device's size for these settings, so that no datagram on the way is too large. */
+/* Of a frame or packet of that MTU. */
+static inline uint32_t ovpn_client_inner_len(const struct ovpn_client *c, uint32_t mtu)
+{
+	return mtu + (c->options->tap ? OVPN_ETHERNET_HEAD_MAX : 0);
+}
 void ovpn_client_fit_path(const struct ovpn_client *c, struct settings *s);
 /* Keepalive and ages, from what was pushed and from the profile. */
 void ovpn_client_adopt_timers(struct ovpn_client *c, usec_t now);

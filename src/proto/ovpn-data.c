@@ -59,6 +59,7 @@ int ovpn_data_new(struct ovpn_data **ret, const struct ovpn_data_params *p)
 	if (r < 0)
 		return r;
 	d->framing = p->framing;
+	d->ethernet = p->ethernet;
 	d->fragment = p->fragment;
 	d->lead = (uint8_t)(framing_lead(p->framing->kind) + (p->fragment ? FRAGMENT_HEAD_LEN : 0));
 	d->key_id = p->key_id;
@@ -116,16 +117,13 @@ ssize_t ovpn_data_seal(struct ovpn_data *d, const uint8_t *inner, size_t len, ui
 }
 
 /* What lies at out, and its length where somebody may want to read it. */
-static ssize_t classify(const uint8_t *out, size_t len, enum ovpn_inner *ret_kind)
+static ssize_t classify(const struct ovpn_data *d, const uint8_t *out, size_t len, enum ovpn_inner *ret_kind)
 {
-	uint8_t version;
-
 	if (!len) {
 		*ret_kind = OVPN_INNER_PING;
 		return 0;
 	}
-	version = out[0] >> 4;
-	if (version == 4 || version == 6) {
+	if (!d->ethernet && (out[0] >> 4 == 4 || out[0] >> 4 == 6)) {
 		*ret_kind = OVPN_INNER_IP;
 		return (ssize_t)len;
 	}
@@ -136,6 +134,11 @@ static ssize_t classify(const uint8_t *out, size_t len, enum ovpn_inner *ret_kin
 	if (len > OCC_MAGIC_LEN && memcmp(out, ovpn_occ_exit, OCC_MAGIC_LEN) == 0) {
 		*ret_kind = out[OCC_MAGIC_LEN] == OCC_OP_EXIT ? OVPN_INNER_EXIT : OVPN_INNER_OCC;
 		return (ssize_t)(*ret_kind == OVPN_INNER_OCC ? len : 0);
+	}
+	/* A frame may begin with any address of a network card. */
+	if (d->ethernet && len >= OVPN_ETHERNET_HEAD) {
+		*ret_kind = OVPN_INNER_IP;
+		return (ssize_t)len;
 	}
 	return -VERDICT_DROP_FRAMING;
 }
@@ -154,7 +157,7 @@ ssize_t ovpn_data_finish(struct ovpn_data *d, uint8_t *out, size_t text_len, siz
 		text_len = (size_t)n;
 	}
 	n = framing_strip(d->framing, out, text_len, room);
-	return n < 0 ? n : classify(out, (size_t)n, ret_kind);
+	return n < 0 ? n : classify(d, out, (size_t)n, ret_kind);
 }
 
 ssize_t ovpn_data_open(struct ovpn_data *d, const uint8_t *wire, size_t len, uint8_t *out, size_t room,

@@ -45,15 +45,19 @@ extern const uint8_t ovpn_occ_exit[17];
 
 /* What a packet was. */
 enum ovpn_inner {
-	OVPN_INNER_IP,    /* an IPv4 or IPv6 packet by its first nibble; nothing else was checked */
+	OVPN_INNER_IP,    /* an IPv4 or IPv6 packet by its first nibble, or an Ethernet frame; nothing else was checked */
 	OVPN_INNER_PING,  /* keepalive, or an empty packet: consumed */
 	OVPN_INNER_EXIT,  /* OCC: the peer leaves */
 	OVPN_INNER_OCC,   /* any other OCC message: ignore */
 };
 
+#define OVPN_ETHERNET_HEAD 14
+#define OVPN_ETHERNET_HEAD_MAX 18 /* with a VLAN tag, which the server's network may have */
+
 struct ovpn_data_params {
 	const struct ovpn_cipher *cipher;
 	const struct hash_digest *digest; /* of `auth`; CBC only */
+	bool ethernet;                  /* frames, not IP packets */
 	bool epoch;                     /* epoch keys: AEAD and a peer id only */
 	const uint8_t *keys;            /* OVPN_KEY_BLOCK_LEN, not kept */
 	bool server;                    /* play the server (tests, simulations) */
@@ -75,6 +79,7 @@ struct ovpn_data {
 	uint8_t head[4];                 /* first bytes of what we send: op byte, peer id */
 	uint8_t head_len;                /* 4 (V2) or 1 (V1) */
 	uint8_t key_id;
+	bool ethernet;
 	uint8_t lead;                    /* of fragment and framing: bytes in front of the packet */
 	uint8_t seal_nonce[AEAD_NONCE_LEN]; /* pid | implicit iv */
 	uint8_t open_nonce[AEAD_NONCE_LEN];

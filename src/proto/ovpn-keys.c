@@ -179,12 +179,14 @@ static const struct {
 
 #define OCC_BASE 5 /* op byte and packet id */
 #define OCC_TAG 16
+#define OCC_TAP_EXTRA 32 /* what openvpn(8) adds for Ethernet */
 
 int ovpn_occ_format(const struct ovpn_occ *o, char *buf, size_t cap)
 {
 	bool no_cipher = !o->cipher || strcmp(o->cipher, "none") == 0;
 	const struct hash_digest *digest = hash_digest_find(o->auth);
-	uint32_t link_mtu = o->tun_mtu + OCC_BASE + (o->tcp ? 2 : 0) + (o->framing ? 1 : 0) + (o->fragment ? 4 : 0);
+	uint32_t tun_mtu = o->tun_mtu + (o->tap ? OCC_TAP_EXTRA : 0);
+	uint32_t link_mtu = tun_mtu + OCC_BASE + (o->tcp ? 2 : 0) + (o->framing ? 1 : 0) + (o->fragment ? 4 : 0);
 	unsigned bits = 0;
 	char keydir[16] = "";
 	bool aead = false;
@@ -205,9 +207,9 @@ int ovpn_occ_format(const struct ovpn_occ *o, char *buf, size_t cap)
 	if (o->tls_auth && o->key_direction != KEY_DIRECTION_BOTH)
 		(void)snprintf(keydir, sizeof(keydir), ",keydir %d", (int)o->key_direction); /* always fits */
 	n = snprintf(buf, cap,
-		     "V4,dev-type tun,link-mtu %u,tun-mtu %u,proto %s%s%s%s,cipher %s,auth %s,keysize %u%s,key-method 2,"
+		     "V4,dev-type %s,link-mtu %u,tun-mtu %u,proto %s%s%s%s,cipher %s,auth %s,keysize %u%s,key-method 2,"
 		     "tls-client",
-		     link_mtu, o->tun_mtu, o->tcp ? "TCPv4_CLIENT" : "UDPv4", o->framing ? ",comp-lzo" : "",
+		     o->tap ? "tap" : "tun", link_mtu, tun_mtu, o->tcp ? "TCPv4_CLIENT" : "UDPv4", o->framing ? ",comp-lzo" : "",
 		     o->fragment ? ",mtu-dynamic" : "", keydir,
 		     no_cipher ? "[null-cipher]" : o->cipher, digest ? digest->name : "[null-digest]", bits,
 		     o->tls_auth ? ",tls-auth" : "");

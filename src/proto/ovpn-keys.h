@@ -79,6 +79,7 @@ struct ovpn_occ {
 	const char *auth;    /* digest of the profile; ignored for AEAD; NULL or "none": none */
 	uint32_t tun_mtu;
 	bool tcp;
+	bool tap;            /* Ethernet */
 	bool framing;        /* any compression framing is configured */
 	bool fragment;
 	bool tls_auth;       /* tls-auth is in use (not tls-crypt) */

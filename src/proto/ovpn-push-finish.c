@@ -30,12 +30,13 @@ static bool is_subnet(enum topology topology, const struct inaddr *second, uint8
 static int finish_addresses(const struct ovpn_push *p, struct settings *s, char **ret_error)
 {
 	const struct ovpn_options *o = p->options;
+	enum topology topology = o->tap ? TOPOLOGY_SUBNET : p->topology; /* Ethernet knows no other */
 	struct inprefix *a = &s->addrs[0];
 
 	if (inaddr_is_set(&p->local4)) {
 		*a = (struct inprefix){ .addr = p->local4, .len = 32 };
-		if (!is_subnet(p->topology, &p->remote4, &a->len)) {
-			if (p->topology == TOPOLOGY_SUBNET || inaddr_is_special(&p->remote4))
+		if (!is_subnet(topology, &p->remote4, &a->len)) {
+			if (topology == TOPOLOGY_SUBNET || inaddr_is_special(&p->remote4))
 				return finish_error(ret_error,
 						    "the server's `ifconfig` has neither a netmask nor a peer address as its second value");
 			s->peer4 = p->remote4;
@@ -51,9 +52,49 @@ static int finish_addresses(const struct ovpn_push *p, struct settings *s, char 
 	else if (inaddr_is_set(&o->ifconfig6.addr))
 		s->addrs[s->n_addrs++] = o->ifconfig6;
 	if (s->n_addrs == 0)
-		return finish_error(ret_error,
+		return finish_error(ret_error, o->tap ?
+				    "the server assigned no address (no `ifconfig` in PUSH_REPLY), and nsvpn asks for none by DHCP; ask for a server that pushes addresses, or write `ifconfig` into the profile" :
 				    "the server assigned no address (no `ifconfig` in PUSH_REPLY); it is not set up for clients like this one");
 	return 0;
+}
+
+/* The next hop of a family, if there is one that can be reached at once. */
+static void take_hop(const struct settings *s, const struct inaddr *pushed, const struct inaddr *own, struct inaddr *ret)
+{
+	const struct inaddr *hop = inaddr_is_set(pushed) ? pushed : own;
+
+	for (unsigned i = 0; i < s->n_addrs && inaddr_is_set(hop); i++) {
+		struct inprefix net = s->addrs[i];
+
+		inprefix_mask(&net);
+		if (net.addr.family == hop->family && inprefix_contains(&net, hop) && !inaddr_eq(&s->addrs[i].addr, hop))
+			*ret = *hop;
+	}
+}
+
+/* Without a next hop only the device's own networks can be reached by Ethernet. */
+static int finish_ethernet(struct ovpn_push *p, struct settings *s)
+{
+	const struct ovpn_options *o = p->options;
+	unsigned kept = 0;
+	bool lost;
+
+	s->ethernet = o->tap;
+	if (!o->tap)
+		return 0;
+	take_hop(s, &p->gateway4, &o->gateway4, &s->gateway4);
+	take_hop(s, &p->gateway6, &o->gateway6, &s->gateway6);
+	lost = (s->default4 && !inaddr_is_set(&s->gateway4)) || (s->default6 && !inaddr_is_set(&s->gateway6));
+	s->default4 = s->default4 && inaddr_is_set(&s->gateway4);
+	s->default6 = s->default6 && inaddr_is_set(&s->gateway6);
+	for (unsigned i = 0; i < s->n_routes; i++) {
+		if (inaddr_is_set(s->routes[i].addr.family == AF_INET ? &s->gateway4 : &s->gateway6))
+			s->routes[kept++] = s->routes[i];
+		else
+			lost = true;
+	}
+	s->n_routes = kept;
+	return lost ? ovpn_push_note(p, "no gateway", "route", "Ethernet needs a gateway in the tunnel's own network (route-gateway), and the server names none") : 0;
 }
 
 static int finish_mtu(struct ovpn_push *p, uint32_t tun_mtu_max, struct settings *s)
@@ -86,6 +127,9 @@ int ovpn_push_finish(struct ovpn_push *p, uint32_t tun_mtu_max, struct settings 
 		return r;
 	n_lost = ovpn_push_finish_routes(p, s);
 	ovpn_push_finish_names(p, s);
+	r = finish_ethernet(p, s);
+	if (r < 0)
+		return r;
 	r = finish_mtu(p, tun_mtu_max, s);
 	if (r < 0)
 		return r;

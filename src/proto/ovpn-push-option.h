@@ -57,7 +57,7 @@ unsigned ovpn_update_group(const char *name);
 int ovpn_push_on_ifconfig(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);
 int ovpn_push_on_ifconfig_ipv6(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);
 int ovpn_push_on_topology(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);
-int ovpn_push_on_nothing(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);
+int ovpn_push_on_route_gateway(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);
 int ovpn_push_on_tun_mtu(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);
 int ovpn_push_on_ping(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);
 int ovpn_push_on_ping_restart(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);

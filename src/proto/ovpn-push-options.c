@@ -31,6 +31,7 @@ int ovpn_push_on_ifconfig(struct ovpn_push *p, const struct ovpn_push_option *o,
 int ovpn_push_on_ifconfig_ipv6(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why)
 {
 	struct inprefix local;
+	struct inaddr gateway;
 
 	if (inprefix_parse(o->words[1], &local) < 0 || local.addr.family != AF_INET6 ||
 	    inaddr_is_special(&local.addr) || local.len == 0)
@@ -38,6 +39,9 @@ int ovpn_push_on_ifconfig_ipv6(struct ovpn_push *p, const struct ovpn_push_optio
 	if (!strchr(o->words[1], '/'))
 		local.len = 64;
 	p->local6 = local;
+	p->gateway6 = (struct inaddr){ 0 };
+	if (o->n > 2 && p->options->tap && (inaddr_parse(o->words[2], &gateway) == 0 && gateway.family == AF_INET6))
+		p->gateway6 = gateway;
 	return 0;
 }
 
@@ -58,9 +62,18 @@ int ovpn_push_on_topology(struct ovpn_push *p, const struct ovpn_push_option *o,
 	return IGNORE("not a topology that exists");
 }
 
-/* On a device of its own namespace a gateway's address plays no part: every route leaves by the device. */
-int ovpn_push_on_nothing(struct ovpn_push *p _unused_, const struct ovpn_push_option *o _unused_, const char **why _unused_)
+/* A tun device is the way itself; Ethernet needs the gateway. */
+int ovpn_push_on_route_gateway(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why)
 {
+	struct inaddr gateway;
+
+	if (!p->options->tap)
+		return 0;
+	if (str_eq(o->words[1], "dhcp"))
+		return IGNORE("nsvpn asks for nothing by DHCP; the server has to push an address");
+	if (inaddr_parse(o->words[1], &gateway) < 0 || gateway.family != AF_INET || inaddr_is_special(&gateway))
+		return IGNORE("its address makes no sense");
+	p->gateway4 = gateway;
 	return 0;
 }
 

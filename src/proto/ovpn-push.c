@@ -64,7 +64,7 @@ static const struct option_kind kinds[] = {
 	{ "ifconfig", 2, 2, 0, ovpn_push_on_ifconfig },
 	{ "ifconfig-ipv6", 1, 2, 0, ovpn_push_on_ifconfig_ipv6 },
 	{ "topology", 1, 1, 0, ovpn_push_on_topology },
-	{ "route-gateway", 1, 2, 0, ovpn_push_on_nothing },
+	{ "route-gateway", 1, 2, 0, ovpn_push_on_route_gateway },
 	{ "redirect-gateway", 0, ANY, CLASS_ROUTE, ovpn_push_on_redirect_gateway },
 	{ "redirect-private", 0, ANY, CLASS_ROUTE, ovpn_push_on_redirect_private },
 	{ "block-ipv6", 0, 0, 0, ovpn_push_on_block_ipv6 },

@@ -37,6 +37,7 @@ struct ovpn_push {
 	/* for the settings */
 	struct inaddr local4, remote4; /* ifconfig: remote is a peer or a netmask */
 	struct inprefix local6;
+	struct inaddr gateway4, gateway6; /* tap: the next hops */
 	bool topology_set;
 	enum topology topology;
 	struct ovpn_routes routes;

@@ -195,6 +195,7 @@ int ovpn_slots_make_data_keys(struct ovpn_session *s, struct ovpn_key *k, usec_t
 	struct ovpn_data_params p = {
 		.cipher = s->data.cipher,
 		.digest = hash_digest_find(s->p.options->auth),
+		.ethernet = s->p.options->tap,
 		.epoch = s->data.epoch,
 		.key_id = k->id,
 		.peer_id = s->data.peer_id,

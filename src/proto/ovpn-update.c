@@ -28,7 +28,7 @@ struct ovpn_update {
 };
 
 enum { GROUP_NOTHING, GROUP_ADDR4, GROUP_ADDR6, GROUP_TOPOLOGY, GROUP_ROUTE4, GROUP_ROUTE6, GROUP_DEFAULT, GROUP_BLOCK6,
-       GROUP_DHCP, GROUP_DNS, GROUP_MTU, GROUP_KEEPALIVE };
+       GROUP_DHCP, GROUP_DNS, GROUP_MTU, GROUP_KEEPALIVE, GROUP_GATEWAY };
 
 static const struct {
 	const char *name;
@@ -47,7 +47,7 @@ static const struct {
 	{ "tun-mtu", GROUP_MTU },
 	{ "keepalive", GROUP_KEEPALIVE },
 	{ "block-outside-dns", GROUP_NOTHING },
-	{ "route-gateway", GROUP_NOTHING },
+	{ "route-gateway", GROUP_GATEWAY },
 	{ "route-metric", GROUP_NOTHING },
 };
 

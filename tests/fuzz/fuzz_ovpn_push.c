@@ -105,6 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	o.redirect = data[0] >> 2 & 7;
 	o.topology = (enum topology)(data[0] >> 5 & 1 ? TOPOLOGY_SUBNET : TOPOLOGY_NET30);
 	o.topology_set = data[0] >> 6 & 1;
+	o.tap = data[0] >> 7;
 	text = at = strndup((const char *)data + 1, size - 1);
 	require(text);
 	later = strchr(text, 2);

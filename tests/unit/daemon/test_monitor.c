@@ -65,6 +65,17 @@ static int early_settings(int sock)
 	return play_wait(sock);
 }
 
+static int another_device(int sock)
+{
+	struct settings s = good_settings();
+
+	s.ethernet = true; /* the profile has a tun */
+	say_hello(sock);
+	(void)say_socket(sock, 0, 0);
+	say(sock, &(struct ipc_msg){ .type = IPC_REQ_SETTINGS, .req_settings = { 1, s } });
+	return play_wait(sock);
+}
+
 static int early_connected(int sock)
 {
 	say_hello(sock);
@@ -120,6 +131,7 @@ static const struct {
 	{ "socket before hello", early_socket },
 	{ "settings without a socket", early_settings },
 	{ "connected without settings", early_connected },
+	{ "settings for another kind of device", another_device },
 	{ "hello twice", second_hello },
 	{ "a remote the profile does not have", foreign_remote },
 	{ "a message of the helper", helpers_own_message },

@@ -110,7 +110,7 @@ int tunnelnet_close_transport(struct tunnelnet *n _unused_, char **ret_error _un
 	return 0;
 }
 
-int tunnelnet_open_tun(struct tunnelnet *n _unused_, int *ret_fd, unsigned *ret_offload, char **ret_error)
+int tunnelnet_open_tun(struct tunnelnet *n _unused_, bool tap _unused_, int *ret_fd, unsigned *ret_offload, char **ret_error)
 {
 	note("tun");
 	if (net.tun_error < 0) {

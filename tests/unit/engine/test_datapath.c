@@ -115,7 +115,7 @@ static void setup(void)
 	udp_pair();
 	memset(&stats, 0, sizeof(stats));
 	cr_assert_eq(datapath_init(&d, &stats), 0);
-	tun_init(&d.tun, pair[1], IPC_TUN_VNET_HDR | IPC_TUN_TSO | IPC_TUN_USO);
+	tun_init(&d.tun, pair[1], IPC_TUN_VNET_HDR | IPC_TUN_TSO | IPC_TUN_USO, false);
 	datapath_attach(&d, ours, TRANSPORT_UDP, &toy);
 	datapath_open(&d);
 }
@@ -334,7 +334,7 @@ Test(datapath, a_tun_that_is_gone_is_reported, .init = setup)
 {
 	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-	tun_init(&d.tun, fd, IPC_TUN_VNET_HDR);
+	tun_init(&d.tun, fd, IPC_TUN_VNET_HDR, false);
 	cr_assert_eq(datapath_from_tun(&d, 0), -EBADF);
 }
 
@@ -523,6 +523,47 @@ Test(datapath, a_tun_without_offload_gets_single_packets, .init = setup)
 	while (at_tun(first, &len) == 1)
 		writes++;
 	cr_assert_eq(writes, 10);
+}
+
+Test(datapath, a_tap_carries_frames_as_they_are, .init = setup)
+{
+	uint8_t got[PACKET_MAX], *frame = PACKET;
+	struct packet_spec syn = { .flags = 0x02, .options = mss_option, .n_options = 4 };
+	size_t len;
+	ssize_t n;
+
+	tun_init(&d.tun, d.tun.fd, 0, true);
+	memset(frame, 0x45, 60); /* looks like an IP packet where none is */
+	frame[12] = 0x08;
+	frame[13] = 0x06;
+	cr_assert_eq(send(tun, frame, 60, 0), 60);
+	cr_assert_eq(send(tun, frame, 13, 0), 13); /* no frame */
+	cr_assert_eq(datapath_from_tun(&d, 0), 0);
+	cr_assert_eq(at_peer(got), 60);
+	cr_assert(memcmp(got, frame, 60) == 0);
+	cr_assert_eq(at_peer(got), 0);
+	cr_assert_eq(stats.drop[STATS_DROP_TUN_MALFORMED], 1);
+
+	from_peer(frame, 60, false);
+	from_peer(frame, 13, false);
+	from_peer(frame, 60, false);
+	receive_all();
+	for (unsigned i = 0; i < 2; i++) { /* each for itself */
+		cr_assert_eq(recv(tun, got, sizeof(got), 0), 60);
+		cr_assert(memcmp(got, frame, 60) == 0);
+	}
+	cr_assert_lt(recv(tun, got, sizeof(got), 0), 0);
+	cr_assert_eq(stats.drop[STATS_DROP_INNER_NOT_IP], 1);
+
+	len = ETHERNET_HEAD + packet_build(frame + ETHERNET_HEAD, &syn);
+	frame[12] = 0x08;
+	frame[13] = 0x00;
+	from_peer(frame, len, false);
+	receive_all();
+	n = recv(tun, got, sizeof(got), 0);
+	cr_assert_eq(n, (ssize_t)len);
+	cr_assert_eq(got[ETHERNET_HEAD + 42] << 8 | got[ETHERNET_HEAD + 43], 1360);
+	cr_assert(packet_is_good(got + ETHERNET_HEAD, len - ETHERNET_HEAD));
 }
 
 Test(datapath, icmp_errors_are_reported_and_survived, .init = setup)

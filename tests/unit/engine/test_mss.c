@@ -163,3 +163,43 @@ Test(mss, never_reads_past_the_end)
 		free(cut_off);
 	}
 }
+
+Test(mss, finds_the_packet_in_a_frame)
+{
+	static const struct {
+		uint8_t head[6]; /* behind both addresses */
+		size_t n;
+		bool found;
+	} heads[] = {
+		{ { 0x08, 0x00 }, 2, true },
+		{ { 0x81, 0x00, 0x00, 0x07, 0x08, 0x00 }, 6, true },
+		{ { 0x08, 0x06 }, 2, false },
+		{ { 0x81, 0x00, 0x00, 0x07, 0x81, 0x00 }, 6, false },
+		{ { 0x00, 0x2e }, 2, false },
+	};
+	struct packet_spec spec = { .flags = SYN, .options = plain, .n_options = sizeof(plain) };
+	uint8_t packet[PACKET_MAX];
+	size_t len = packet_build(packet, &spec);
+
+	for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
+		size_t total = 12 + heads[i].n + len;
+		uint8_t *frame = malloc(total); /* of exactly that size: ASan sees a byte too far */
+
+		cr_assert(frame);
+		memset(frame, 0xaa, 12);
+		memcpy(frame + 12, heads[i].head, heads[i].n);
+		memcpy(frame + 12 + heads[i].n, packet, len);
+		cr_assert_eq(mss_clamp_frame(frame, total, 1400), heads[i].found, "case %zu", i);
+		free(frame);
+		for (size_t cut_at = 0; cut_at < 12 + heads[i].n + 20; cut_at++) {
+			uint8_t *piece = malloc(cut_at + 1);
+
+			cr_assert(piece);
+			memset(piece, 0, cut_at + 1);
+			if (cut_at > 12)
+				memcpy(piece + 12, heads[i].head, MIN(heads[i].n, cut_at - 12));
+			cr_assert_not(mss_clamp_frame(piece, cut_at, 1400));
+			free(piece);
+		}
+	}
+}

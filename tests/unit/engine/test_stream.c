@@ -72,7 +72,7 @@ static void setup(void)
 	(void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &big, sizeof(big));
 	memset(&stats, 0, sizeof(stats));
 	cr_assert_eq(datapath_init(&d, &stats), 0);
-	tun_init(&d.tun, pair[1], IPC_TUN_VNET_HDR | IPC_TUN_TSO | IPC_TUN_USO);
+	tun_init(&d.tun, pair[1], IPC_TUN_VNET_HDR | IPC_TUN_TSO | IPC_TUN_USO, false);
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
 	peer = pair[0];
 	datapath_attach(&d, pair[1], TRANSPORT_TCP, &toy);

@@ -22,6 +22,9 @@ static void fill_settings(struct settings *s)
 	cr_assert_eq(inprefix_parse("fd00::2/64", &s->addrs[1]), 0);
 	s->n_addrs = 2;
 	cr_assert_eq(inaddr_parse("10.8.0.1", &s->peer4), 0);
+	s->ethernet = true;
+	cr_assert_eq(inaddr_parse("10.8.0.9", &s->gateway4), 0);
+	cr_assert_eq(inaddr_parse("fd00::9", &s->gateway6), 0);
 	s->mtu = 1420;
 	s->default4 = true;
 	s->block_ipv6 = true;
@@ -211,6 +214,7 @@ Test(ipc_msg, values_out_of_range_are_not_encoded)
 	BAD(IPC_REQ_SETTINGS, m.req_settings.settings.routes[3].len = 129);
 	BAD(IPC_REQ_SETTINGS, m.req_settings.settings.addrs[0].addr.family = AF_UNSPEC);
 	BAD(IPC_REQ_SETTINGS, m.req_settings.settings.peer4.family = AF_INET6);
+	BAD(IPC_REQ_SETTINGS, m.req_settings.settings.gateway4.family = 77);
 	BAD(IPC_REQ_SETTINGS, m.req_settings.settings.mtu = 0);
 	BAD(IPC_REQ_SETTINGS, m.req_settings.settings.mtu = 65536);
 	BAD(IPC_REQ_SETTINGS, m.req_settings.settings.search[0][0] = ';');

@@ -138,7 +138,7 @@ void machine_up(struct tunnelnet *n, const char *server, struct session *ret)
 	must_ok(tunnelnet_prepare(n, error));
 	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, NULL, &ret->transport, &mtu, error));
 	cr_assert_eq(mtu, 1500);
-	must_ok(tunnelnet_open_tun(n, &ret->tun, &offload, error));
+	must_ok(tunnelnet_open_tun(n, false, &ret->tun, &offload, error));
 	must_ok(tunnelnet_connect(n, &s, error));
 }
 
@@ -162,7 +162,7 @@ int machine_cycle(const char *name, enum uplink uplink, const char *server)
 	if (r == 0)
 		r = tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, NULL, &fd, &mtu, NULL);
 	if (r == 0)
-		r = tunnelnet_open_tun(n, &tun, &offload, NULL);
+		r = tunnelnet_open_tun(n, false, &tun, &offload, NULL);
 	if (r == 0)
 		r = tunnelnet_connect(n, &s, NULL);
 	if (r == 0)

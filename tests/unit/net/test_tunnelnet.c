@@ -728,7 +728,7 @@ Test(tunnelnet, hostile_settings_change_nothing)
 	machine_start();
 	n = machine_tunnel("home", UPLINK_VETH);
 	must_ok(tunnelnet_prepare(n, error));
-	must_ok(tunnelnet_open_tun(n, &tun, &offload, error));
+	must_ok(tunnelnet_open_tun(n, false, &tun, &offload, error));
 	before = machine_output(home_dump);
 	machine_settings(&s);
 	s.addrs[0].addr = net_inside_addr(n, AF_INET);
@@ -805,7 +805,7 @@ Test(tunnelnet, block_ipv6_keeps_ipv6_unreachable)
 	machine_start();
 	n = machine_tunnel("home", UPLINK_SOCKET);
 	must_ok(tunnelnet_prepare(n, error));
-	must_ok(tunnelnet_open_tun(n, &tun, &offload, error));
+	must_ok(tunnelnet_open_tun(n, false, &tun, &offload, error));
 	machine_settings(&s);
 	s.block_ipv6 = true;
 	must_ok(tunnelnet_connect(n, &s, error));
@@ -887,7 +887,7 @@ Test(tunnelnet, device_of_a_dead_helper_is_replaced)
 	n = machine_tunnel("home", UPLINK_SOCKET);
 	must_ok(tunnelnet_prepare(n, error));
 	cr_assert_lt(inside(n, "203.0.113.7:80", NULL), 0, "the default route outlives the helper's restart");
-	must_ok(tunnelnet_open_tun(n, &tun, &offload, error));
+	must_ok(tunnelnet_open_tun(n, false, &tun, &offload, error));
 	cr_assert(offload & 1);
 	must_ok(tunnelnet_teardown(n, error));
 	tunnelnet_free(n);

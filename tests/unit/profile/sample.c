@@ -153,6 +153,9 @@ static bool options_equal(const struct ovpn_options *a, const struct ovpn_option
 	SAME("ifconfig4_peer", opt_inaddr_eq(&a->ifconfig4_peer, &b->ifconfig4_peer));
 	SAME("ifconfig6",
 	     opt_inaddr_eq(&a->ifconfig6.addr, &b->ifconfig6.addr) && a->ifconfig6.len == b->ifconfig6.len);
+	SAME_VALUE(tap);
+	SAME("gateway4", opt_inaddr_eq(&a->gateway4, &b->gateway4));
+	SAME("gateway6", opt_inaddr_eq(&a->gateway6, &b->gateway6));
 	SAME_VALUE(redirect);
 	SAME_VALUE(block_ipv6);
 	SAME_VALUE(route_nopull);

@@ -207,6 +207,7 @@ static const struct truth {
 	{ "replay-window 128", false },
 	{ "route 192.0.2.0 255.255.255.0", false },
 	{ "route-ipv6 2001:db8::/32", false },
+	{ "route-gateway 10.8.0.1", true },
 	{ "route-nopull", false },
 	{ "rport 4321", false },
 	{ "server-poll-timeout 7", false },

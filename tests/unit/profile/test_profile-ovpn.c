@@ -200,11 +200,10 @@ static const struct bad bads[] = {
 	{ "<remote>\nx\n</remote>\n", { "cannot be a block" } },
 	{ "<ca>\n" SAMPLE_CERT, { "x.ovpn:1: <ca> is never closed" } },
 	{ "client\n<connection>\nremote a\n", { "x.ovpn:2: <connection> is never closed" } },
-	{ "dev tap\n", { "tap carries Ethernet" } },
-	{ "dev tap0\n", { "tap" } },
-	{ "dev-type tap\n", { "tap" } },
+	{ "dev-type ton\n", { "takes tun or tap" } },
+	{ "client\ndev tap\nifconfig 10.8.0.2 10.8.0.1\n", { "x.ovpn:3: ", "with `dev tap` the second value has to be a netmask" } },
 	{ "dev null\n", { "carries nothing" } },
-	{ "dev eth7\nclient\n", { "not a tun device" } },
+	{ "dev eth7\nclient\n", { "neither a tun nor a tap device" } },
 	{ "dev\n", { "needs 1 value" } },
 	{ "client now\n", { "takes no value" } },
 	{ "mode server\n", { "not a client profile" } },
@@ -394,6 +393,9 @@ static const struct {
 	{ "pull", FATE_HONOURED },
 	{ "dev tun7", FATE_HONOURED },
 	{ "dev-type tun", FATE_HONOURED },
+	{ "dev tap", FATE_HONOURED },
+	{ "dev tap3", FATE_HONOURED },
+	{ "dev-type tap", FATE_HONOURED },
 	{ "mode p2p", FATE_HONOURED },
 	{ "nobind", FATE_HONOURED },
 	{ "local 10.0.0.1", FATE_HONOURED },
@@ -968,6 +970,41 @@ static struct parsed parse_login(const char *lines)
 
 	(void)snprintf(text, sizeof(text), "client\nremote a\n%s", lines);
 	return sample_parse(text, strlen(text), login);
+}
+
+Test(profile_ovpn, a_tap_device_is_one_by_its_name_or_its_type)
+{
+	static const struct {
+		const char *lines;
+		bool tap;
+	} rows[] = {
+		{ "dev tun\n", false },
+		{ "dev tap\n", true },
+		{ "dev tap7\n", true },
+		{ "dev-type tap\ndev home\n", true },
+		{ "dev tun0\ndev-type tap\n", true }, /* the type has the last word */
+		{ "dev tap0\ndev-type tun\n", false },
+		{ "route-gateway 10.8.0.1\ndev tap\n", true },
+		{ "route-gateway 10.8.0.1\ndev tun\n", false },
+		{ "dev tap\nifconfig 10.8.0.2 255.255.255.0\nifconfig-ipv6 2001:db8::2/64 2001:db8::1\n", true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_(freep) char *text = str_format(SMALL "%s", rows[i].lines);
+		struct parsed d = sample_parse_text(text);
+		const struct ovpn_options *o = &d.p->ovpn;
+
+		cr_assert_eq(d.r, 0, "%s: %s", rows[i].lines, d.error);
+		cr_assert_eq(o->tap, rows[i].tap, "%s", rows[i].lines);
+		cr_assert_eq(inaddr_is_set(&o->gateway4), rows[i].tap && strstr(rows[i].lines, "route-gateway"));
+		cr_assert_eq(inaddr_is_set(&o->gateway6), rows[i].tap && strstr(rows[i].lines, "ifconfig-ipv6"));
+		for (size_t k = 0; k < d.notes.n; k++)
+			if (str_eq(d.notes.v[k].option, "route-gateway"))
+				cr_assert_eq(d.notes.v[k].fate, rows[i].tap ? FATE_HONOURED : FATE_IGNORED);
+		if (strstr(rows[i].lines, "255.255.255.0"))
+			cr_assert(o->ifconfig4.len == 24 && o->ifconfig4_peer.family == AF_UNSPEC);
+		parsed_done(&d);
+	}
 }
 
 Test(profile_ovpn, asks_when_the_password_file_is_not_there)

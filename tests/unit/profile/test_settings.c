@@ -82,6 +82,27 @@ static void twice(struct settings *s, const char *text)
 	(void)text;
 	s->addrs[1] = s->addrs[0];
 }
+static void ethernet(struct settings *s, const char *text)
+{
+	s->ethernet = true;
+	s->n_routes = 1;
+	(void)inaddr_parse(text, &s->gateway4);
+}
+static void ethernet6(struct settings *s, const char *text)
+{
+	ethernet(s, "10.8.0.1");
+	s->default6 = true;
+	(void)inaddr_parse(text, &s->gateway6);
+}
+static void ethernet_peer(struct settings *s, const char *text)
+{
+	ethernet(s, "10.8.0.1");
+	peer(s, text);
+}
+static void gateway(struct settings *s, const char *text)
+{
+	(void)inaddr_parse(text, &s->gateway4);
+}
 
 static const struct {
 	void (*change)(struct settings *s, const char *text);
@@ -127,6 +148,17 @@ static const struct {
 	{ search, "a..b", "not a domain" },
 	{ unterminated, "a", "not a domain" },
 	{ n_search, "11", "11 search" },
+	{ ethernet, "10.8.0.1", NULL },
+	{ ethernet, "10.8.1.1", "not in the tunnel's own network" },
+	{ ethernet, "10.8.0.2", "not in the tunnel's own network" }, /* itself */
+	{ ethernet, "fd00::1", "not in the tunnel's own network" },
+	{ ethernet, "127.0.0.1", "not in the tunnel's own network" },
+	{ ethernet, "none", "without a gateway" },
+	{ ethernet6, "fd00::1", NULL },
+	{ ethernet6, "fd01::1", "not in the tunnel's own network" },
+	{ ethernet6, "none", "without a gateway" },
+	{ ethernet_peer, "10.8.0.1", "point-to-point" },
+	{ gateway, "10.8.0.1", "not in the tunnel's own network" }, /* no Ethernet */
 };
 
 Test(settings, verify_refuses_each_hostile_value)

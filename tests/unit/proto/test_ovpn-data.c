@@ -23,10 +23,12 @@ static void fill_keys(void)
 		keys[i] = (uint8_t)((uint8_t)pattern[i % 32] ^ i);
 }
 
+static bool ethernet;
+
 static struct ovpn_data *key_of(const char *cipher, bool server, uint32_t peer_id)
 {
 	struct ovpn_data_params p = { .cipher = ovpn_cipher_find(cipher), .digest = hash_digest_find(digest), .keys = keys, .server = server, .key_id = 5,
-				      .peer_id = peer_id, .replay_window = 64, .framing = &framing };
+				      .peer_id = peer_id, .replay_window = 64, .framing = &framing, .ethernet = ethernet };
 	struct ovpn_data *d = NULL;
 
 	fill_keys();
@@ -417,6 +419,38 @@ Test(ovpn_data, keepalive_and_occ_messages)
 	}
 	assert_hex(ovpn_ping_magic, 16, "2a187bf3641eb4cb07ed2d0a981fc748");
 	assert_hex(ovpn_occ_exit, 17, "287f346bd4ef7a812d56b8d3afc5459c06");
+}
+
+Test(ovpn_data, a_frame_may_begin_with_anything)
+{
+	static const enum framing kinds[] = { FRAMING_NONE, FRAMING_LZO, FRAMING_SWAP, FRAMING_STUB_V2 };
+	uint8_t frame[60] = { 0 };
+
+	ethernet = true;
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+		enum ovpn_inner kind;
+		ssize_t n;
+
+		cr_assert_eq(framing_init(&framing, kinds[k], false, 1500), 0);
+		struct ovpn_data *c = key_of("AES-256-GCM", false, 1), *s = key_of("AES-256-GCM", true, 1);
+
+		for (unsigned first = 0; first < 256; first++) {
+			frame[0] = (uint8_t)first;
+			n = ovpn_data_seal(c, frame, sizeof(frame), wire);
+			cr_assert_eq(open_wire(s, (size_t)n, &kind), (ssize_t)sizeof(frame));
+			cr_assert(kind == OVPN_INNER_IP && memcmp(out, frame, sizeof(frame)) == 0, "framing %zu, %u", k, first);
+		}
+		n = ovpn_data_seal(c, ovpn_ping_magic, sizeof(ovpn_ping_magic), wire);
+		cr_assert(open_wire(s, (size_t)n, &kind) == 0 && kind == OVPN_INNER_PING);
+		n = ovpn_data_seal(c, ovpn_occ_exit, sizeof(ovpn_occ_exit), wire);
+		cr_assert(open_wire(s, (size_t)n, &kind) == 0 && kind == OVPN_INNER_EXIT);
+		n = ovpn_data_seal(c, frame, 13, wire); /* too short to be one */
+		cr_assert_eq(open_wire(s, (size_t)n, &kind), -VERDICT_DROP_FRAMING);
+		framing_done(&framing);
+		ovpn_data_free(c);
+		ovpn_data_free(s);
+	}
+	ethernet = false;
 }
 
 Test(ovpn_data, framing_mismatch_is_dropped)

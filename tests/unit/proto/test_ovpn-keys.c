@@ -219,6 +219,10 @@ Test(ovpn_keys, occ_strings)
 		{ { .cipher = "AES-256-GCM", .tun_mtu = 1400, .tls_auth = true, .key_direction = KEY_DIRECTION_BOTH },
 		  "V4,dev-type tun,link-mtu 1449,tun-mtu 1400,proto UDPv4,cipher AES-256-GCM,auth [null-digest],"
 		  "keysize 256,tls-auth,key-method 2,tls-client" },
+		/* As a server of 2.6 expects it of a tap. */
+		{ { .cipher = "AES-256-GCM", .tun_mtu = 1500, .tap = true, .key_direction = KEY_DIRECTION_BOTH },
+		  "V4,dev-type tap,link-mtu 1581,tun-mtu 1532,proto UDPv4,cipher AES-256-GCM,auth [null-digest],"
+		  "keysize 256,key-method 2,tls-client" },
 	};
 	char buf[OVPN_OCC_MAX], longest[600];
 	struct ovpn_occ o = { .cipher = longest };

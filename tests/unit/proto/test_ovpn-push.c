@@ -106,6 +106,46 @@ Test(ovpn_push, takes_a_usual_reply)
 	cr_assert_eq(strv_len(push.notes), 0);
 }
 
+static bool is_hop(const struct inaddr *hop, const char *text)
+{
+	struct inaddr want;
+
+	cr_assert_eq(inaddr_parse(text, &want), 0);
+	return inaddr_is_set(hop) && inaddr_eq(hop, &want);
+}
+
+Test(ovpn_push, a_tap_device_is_told_its_gateways)
+{
+	options.tap = true;
+	/* As `server-bridge` pushes it: without a topology. */
+	cr_assert_eq(run("route-gateway 10.8.0.1,ifconfig 10.8.0.2 255.255.255.0,ifconfig-ipv6 fd00::2/64 fd00::1,redirect-gateway def1 ipv6"), 1, "%s", error);
+	cr_assert_str_eq(addr(0), "10.8.0.2/24");
+	cr_assert(settings.ethernet && settings.default4 && settings.default6);
+	cr_assert(is_hop(&settings.gateway4, "10.8.0.1") && is_hop(&settings.gateway6, "fd00::1"));
+	cr_assert_eq(settings.peer4.family, AF_UNSPEC);
+
+	cr_assert_eq(run("ifconfig 10.8.0.2 255.255.255.0,redirect-gateway,route 10.1.0.0 255.255.0.0"), 1);
+	cr_assert(!settings.default4 && settings.n_routes == 0 && !inaddr_is_set(&settings.gateway4));
+	cr_assert(noted("route-gateway"));
+	cr_assert_eq(run("ifconfig 10.8.0.2 255.255.255.0,route-gateway 10.9.0.1"), 1); /* not a neighbour */
+	cr_assert(!settings.default4 && !inaddr_is_set(&settings.gateway4) && noted("route-gateway"));
+	cr_assert_eq(run("ifconfig 10.8.0.2 255.255.255.0,route-gateway 10.8.0.2"), 1); /* ourselves */
+	cr_assert(!settings.default4 && noted("route-gateway"));
+	cr_assert_eq(run("ifconfig 10.8.0.2 255.255.255.0,route-gateway dhcp"), 1);
+	cr_assert(!settings.default4 && noted("DHCP"));
+	cr_assert_eq(run("route-gateway dhcp"), -EPROTO);
+	cr_assert(strstr(error, "DHCP"));
+	cr_assert_eq(run("ifconfig 10.8.0.2 10.8.0.1"), -EPROTO); /* no point-to-point on Ethernet */
+
+	cr_assert_eq(inaddr_parse("10.8.0.254", &options.gateway4), 0);
+	cr_assert_eq(run("ifconfig 10.8.0.2 255.255.255.0"), 1);
+	cr_assert(settings.default4 && is_hop(&settings.gateway4, "10.8.0.254"));
+	options.tap = false;
+	options.gateway4 = (struct inaddr){ 0 };
+	cr_assert_eq(run("route-gateway 10.8.0.1,ifconfig 10.8.0.2 255.255.255.0"), 1);
+	cr_assert(!settings.ethernet && !inaddr_is_set(&settings.gateway4));
+}
+
 Test(ovpn_push, reads_ifconfig_by_topology)
 {
 	static const struct {
