@@ -250,7 +250,7 @@ deb:
 	$(Q)units/debian/build '$(B)' '$(DEB_ARCH)'
 
 clean:
-	$(Q)rm -rf $(B) $(B)-asan
+	$(Q)rm -rf $(B) $(B)-asan $(B)-clang
 
 help:
 	@sed -n 's/^## //p' Makefile
