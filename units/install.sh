@@ -19,7 +19,8 @@ has_systemd() { [ -d /run/systemd/system ]; }
 # Folders that stay when they are empty: the system's own.
 is_somebodys() {
 	case $1 in
-	"$dest" | "$dest$prefix" | "$dest$prefix"/bin | "$dest$prefix"/lib | "$dest$prefix"/share | "$dest$prefix"/share/man) return 0 ;;
+	"$dest" | "$dest$prefix" | "$dest$prefix"/bin | "$dest$prefix"/lib | "$dest$prefix"/libexec) return 0 ;;
+	"$dest$prefix"/share | "$dest$prefix"/share/man) return 0 ;;
 	esac
 	[ -n "$is_live" ] || return 1
 	if command -v dpkg >/dev/null; then

@@ -35,6 +35,7 @@ all_files() {
     -o -path /var/cache -o -path /var/log -o -path /var/lib/systemd -o -path /var/tmp -o -name '*-' \) -prune -o -print
 }
 kernel_objects() { box sh -c 'ip netns; ip -br link | cut -d" " -f1 | sed "s/@.*//"; ip rule; ip -6 rule; nft list ruleset; grep -E "netns|nsvpn" /proc/self/mounts'; }
+box mkdir -p /usr/local/libexec # Debian 12 has none, and where it is it stays
 # What the Makefile calls, because the machine has no make.
 install_sh() { box env "$@" /src/units/install.sh '' /usr/local/bin /usr/local/libexec/nsvpn /usr/local/share/man /built; }
 box rmdir /run/netns
