@@ -87,7 +87,7 @@ like "33: (that ran, too)" '^1000$' "$(cat $WORK/trace.manager.out)"
 launcher=$(grep -m1 'execve("/usr/local/libexec/nsvpn/nsvpn-launch".*= 0$' $WORK/trace.manager | cut -d' ' -f1)
 like "33: PID 1 executed the launcher" '^[0-9]+$' "$launcher"
 is "33: which executed nothing itself before it was the caller" "setresuid(1000, 1000, 1000) = 0" \
-  "$(awk -v p="$launcher" '$1 == p && !/nsvpn-launch/ && /= 0$/ && /execve|setresuid/ { $1 = ""; sub(/^ /, ""); print; exit }' $WORK/trace.manager | tr -s ' ')"
+  "$(awk -v p="$launcher" '$1 == p && /nsvpn-launch/ { on = 1; next } on && $1 == p && /= 0$/ && /execve|setresuid/ { $1 = ""; sub(/^ /, ""); print; exit }' $WORK/trace.manager | tr -s ' ')"
 is "33: nothing of alice's ran as root" "" "$(box sh -c 'find /tmp -name "pwned*" -user root')"
 
 # ---- 39: a setuid-root program --------------------------------------------------------------------------------------
