@@ -6,49 +6,82 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/secret.h"
 #include "base/str.h"
 
 /* A writer on another processor may be a moment behind its own message. */
-#define PATIENCE_MSEC 200
+#define PATIENCE (100 * USEC_PER_MSEC)
 #define LINES_MAX 4
 
-static bool is_acceptable(int fd)
+/*
+ * An anonymous pipe. Found out without asking a file system that somebody else runs (FUSE, NFS): that could take for ever, and
+ * everybody's calls with it.
+ */
+static bool is_pipe(int fd)
 {
-	struct stat st;
+	_cleanup_(closep) int reader = -EBADF, writer = -EBADF;
+	struct statx theirs, ours;
+	int fds[2];
 
-	if (fstat(fd, &st) < 0)
+	if (fcntl(fd, F_GETPIPE_SZ) < 0 || pipe2(fds, O_CLOEXEC) < 0)
 		return false;
-	if (S_ISFIFO(st.st_mode))
-		return true;
-	/* Only memfds (and files of memory file systems) have seals: never a disk, network or FUSE file that could block. */
-	return S_ISREG(st.st_mode) && fcntl(fd, F_GET_SEALS) >= 0;
+	reader = fds[0];
+	writer = fds[1];
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &theirs) == 0 &&
+	       statx(reader, "", AT_EMPTY_PATH, STATX_TYPE, &ours) == 0 && theirs.stx_dev_major == ours.stx_dev_major &&
+	       theirs.stx_dev_minor == ours.stx_dev_minor;
 }
 
-/* Reads until end of file, the buffer's end, or until nothing comes any more. */
-static ssize_t read_available(int fd, char *buf, size_t cap)
+/*
+ * Until end of file, the buffer's end or the end of our patience. Through an open file of our own: whoever has the other one
+ * too can take bytes away between poll() and read(), and O_NONBLOCK off.
+ */
+static ssize_t read_pipe(int fd, char *buf, size_t cap)
 {
+	_cleanup_(freep) char *path = str_format("/proc/self/fd/%d", fd);
+	_cleanup_(closep) int own = path ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -EBADF;
+	usec_t deadline = clock_boottime() + PATIENCE;
 	size_t len = 0;
 
-	if (lseek(fd, 0, SEEK_SET) < 0 && errno != ESPIPE)
-		return -errno;
+	if (own < 0)
+		return path ? -errno : -ENOMEM;
 	while (len < cap) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
+		struct pollfd p = { .fd = own, .events = POLLIN };
+		usec_t now = clock_boottime();
 		ssize_t n;
 
-		if (poll(&p, 1, PATIENCE_MSEC) == 0)
+		if (now >= deadline || poll(&p, 1, (int)((deadline - now) / USEC_PER_MSEC) + 1) == 0)
 			break;
-		n = read(fd, buf + len, cap - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
+		n = read(own, buf + len, cap - len);
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
 			return -errno;
 		if (n == 0)
 			break;
-		len += (size_t)n;
+		len += n > 0 ? (size_t)n : 0;
 	}
 	return (ssize_t)len;
+}
+
+static ssize_t read_memfd(int fd, char *buf, size_t cap)
+{
+	size_t len = 0;
+	ssize_t n = 1;
+
+	while (len < cap && n > 0) {
+		n = pread(fd, buf + len, cap - len, (off_t)len);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	return n < 0 ? -errno : (ssize_t)len;
+}
+
+/* -EINVAL: neither a memfd nor a pipe. (Files of memory file systems have seals as well, and cannot block either.) */
+static ssize_t read_available(int fd, char *buf, size_t cap)
+{
+	if (fcntl(fd, F_GET_SEALS) >= 0)
+		return read_memfd(fd, buf, cap);
+	return is_pipe(fd) ? read_pipe(fd, buf, cap) : -EINVAL;
 }
 
 /* One line of *p as a string in place, perhaps empty; NULL when there is none or it holds a NUL. */
@@ -118,12 +151,12 @@ int auth_pair_read(int fd, int *ret_fd, char **ret_error)
 	int r, made = -EBADF;
 	ssize_t n;
 
-	if (!is_acceptable(fd)) {
+	n = read_available(fd, buf, AUTH_PAIR_MAX + 1);
+	if (n < 0) {
 		*ret_error = str_format("credentials must come through a pipe or a memfd");
 		return -EINVAL;
 	}
-	n = read_available(fd, buf, AUTH_PAIR_MAX + 1);
-	r = n < 0 ? (int)n : n > AUTH_PAIR_MAX ? -EINVAL : make_memfd(buf, (size_t)n, &made);
+	r = n > AUTH_PAIR_MAX ? -EINVAL : make_memfd(buf, (size_t)n, &made);
 	secret_wipe(buf, sizeof(buf));
 	if (r < 0) {
 		*ret_error = str_format("credentials must be a user name and a password, the pass phrase of the key where it has one, and the answer to the server's question where it asks, one line each, of at most %d bytes together",
@@ -138,7 +171,7 @@ int auth_answer_read(int fd, int *ret_fd, char **ret_error)
 {
 	char buf[AUTH_PAIR_MAX + 2], *p = buf;
 	const char *line = NULL;
-	ssize_t n = is_acceptable(fd) ? read_available(fd, buf, AUTH_PAIR_MAX + 1) : -EINVAL;
+	ssize_t n = read_available(fd, buf, AUTH_PAIR_MAX + 1);
 	size_t left = n < 0 ? 0 : (size_t)n;
 	int r = n < 0 ? (int)n : -EINVAL;
 

@@ -10,7 +10,7 @@
 #define AUTH_PAIR_PHRASE 2 /* pass phrase */
 
 /*
- * fd: a pipe or a memfd, never a path and never a file of somebody's choice, holding "user LF password LF", with the pass
+ * fd: a pipe without a name or a memfd, never a path and never a file of somebody's choice, holding "user LF password LF", with the pass
  * phrase as third line where there is one (then the first two may both be empty), and behind that the answer to what the server
  * will ask (third where the key has no pass phrase: the engine knows); the last LF may be missing, CR LF is
  * accepted; written before the call, since nobody is waited for. It stays the caller's.

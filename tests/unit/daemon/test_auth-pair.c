@@ -1,9 +1,14 @@
 /* Credentials from a pipe or a memfd. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
+#include "base/process.h"
 #include "base/str.h"
 #include "daemon/auth-pair.h"
 
@@ -143,6 +148,53 @@ Test(auth_pair, reads_a_pipe_and_waits_for_nobody)
 	fd_close(fd);
 	cr_assert_eq(write(p[1], "u\n", 2), 2); /* and never more: the writer stays */
 	cr_assert_lt(auth_pair_read(p[0], &fd, &error), 0);
+}
+
+/* One who writes a byte now and then, for a minute and a half. */
+static int drip(void *userdata)
+{
+	int fd = *(int *)userdata;
+
+	for (int i = 0; i < 4500; i++) {
+		(void)usleep(20000);
+		if (write(fd, "x", 1) != 1)
+			break;
+	}
+	return 0;
+}
+
+Test(auth_pair, a_slow_writer_keeps_nobody, .timeout = 60)
+{
+	_cleanup_(freep) char *error = NULL;
+	int p[2], fd = -EBADF, flags;
+	usec_t begin;
+	pid_t pid;
+
+	cr_assert_eq(pipe2(p, O_CLOEXEC), 0);
+	flags = fcntl(p[0], F_GETFL);
+	cr_assert_eq(process_fork(drip, &p[1], &pid, NULL), 0);
+	begin = clock_boottime();
+	cr_expect_lt(auth_pair_read(p[0], &fd, &error), 0);
+	cr_expect_lt(clock_boottime() - begin, 20 * USEC_PER_SEC);
+	cr_expect_eq(fcntl(p[0], F_GETFL), flags, "the caller's own pipe is as it was");
+	(void)process_kill_wait(pid, SIGKILL);
+}
+
+Test(auth_pair, a_pipe_with_a_name_is_a_file_of_somebodys_choice)
+{
+	char path[] = "/tmp/nsvpn-auth-XXXXXX";
+	_cleanup_(freep) char *error = NULL, *fifo = NULL;
+	int in, fd = -EBADF;
+
+	cr_assert_not_null(mkdtemp(path));
+	fifo = str_format("%s/fifo", path);
+	cr_assert_eq(mkfifo(fifo, 0600), 0);
+	in = open(fifo, O_RDWR | O_CLOEXEC);
+	cr_assert_eq(write(in, "u\np\n", 4), 4);
+	cr_expect_lt(auth_pair_read(in, &fd, &error), 0);
+	(void)close(in);
+	cr_assert_eq(unlink(fifo), 0);
+	cr_assert_eq(rmdir(path), 0);
 }
 
 Test(auth_pair, refuses_files_and_devices)
