@@ -56,11 +56,20 @@ static int check_stream(int fd, char **ret_error)
 
 static int check_folder(int fd, char **ret_error)
 {
-	struct stat st;
+	int flags = fcntl(fd, F_GETFL);
+	struct statx st;
+	int r;
 
-	if (fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode) || !(fcntl(fd, F_GETFL) & O_PATH))
-		return refuse(ret_error, -ENOTDIR, "the working folder is not a folder");
-	return 0;
+	if (flags < 0 || !(flags & O_PATH))
+		return refuse(ret_error, -EINVAL, "the working folder is not given as a path");
+	/*
+	 * A server that is away would keep us, and everybody, for as long as that, so nobody is asked. A user's own file system
+	 * (FUSE) does not tell root: nsvpn-launch finds out as the user.
+	 */
+	r = statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) < 0 ? -errno : 0;
+	if (r == -EACCES || (r == 0 && S_ISDIR(st.stx_mode)))
+		return 0;
+	return refuse(ret_error, -ENOTDIR, "the working folder is not a folder");
 }
 
 static int check_control(int fd, struct ucred *ret, char **ret_error)

@@ -31,6 +31,7 @@ struct session {
 	struct order order;
 	struct request request;
 	char *cwd;
+	bool is_folder_late; /* root is not let in: it is entered as the user */
 };
 
 static const char usage[] = "nsvpn-launch is started by nsvpnd for `nsvpn exec`; see nsvpnd(8)\n";
@@ -47,10 +48,12 @@ static int place_streams(const struct order *o, char **ret_error)
 
 /*
  * The folder's name, in the mount namespace that caller and launcher share. What has no name any more (removed) cannot be
- * entered by name after the mounts have changed.
+ * entered by name after the mounts have changed. File systems that belong to one user (FUSE) or to a server that does not
+ * know our root (NFS) do not let root look.
  */
-static int name_folder(int fd, char **ret, char **ret_error)
+static int name_folder(struct session *s, char **ret_error)
 {
+	int fd = s->order.fds[LAUNCH_FD_CWD];
 	_cleanup_(freep) char *link = str_format("/proc/self/fd/%d", fd);
 	char path[4096];
 	struct stat a, b;
@@ -59,14 +62,18 @@ static int name_folder(int fd, char **ret, char **ret_error)
 	if (n < 0)
 		return -errno;
 	path[n] = '\0';
-	if (fstat(fd, &a) < 0)
-		return -errno;
-	if (stat(path, &b) < 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino) {
-		*ret_error = strdup("the working folder does not exist any more; change to another one first");
-		return -ENOENT;
+	s->cwd = strdup(path);
+	if (!s->cwd)
+		return -ENOMEM;
+	if (fstat(fd, &a) == 0 && stat(path, &b) == 0) {
+		if (a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+			return 0;
+	} else if (errno == EACCES) {
+		s->is_folder_late = true;
+		return 0;
 	}
-	*ret = strdup(path);
-	return *ret ? 0 : -ENOMEM;
+	*ret_error = strdup("the working folder does not exist any more; change to another one first");
+	return -ENOENT;
 }
 
 /* The same folder by its name, now under the tunnel's mounts: the caller was in it, so root's rights show him nothing new. */
@@ -115,17 +122,19 @@ static int prepare(struct session *s, char **ret_error)
 	const struct covers_user user = { o->uid, o->gid };
 	int r;
 
-	r = name_folder(s->order.fds[LAUNCH_FD_CWD], &s->cwd, ret_error);
+	r = name_folder(s, ret_error);
 	if (r >= 0)
 		r = place_streams(&s->order, ret_error);
 	if (r >= 0)
 		r = attributes_adopt(o->caller_pid, o->uid, ret_error);
 	if (r >= 0)
 		r = launch_join(o->tunnel, true, o->flags & LAUNCH_FLAG_ISOLATE ? &user : NULL, ret_error);
-	if (r >= 0)
+	if (r >= 0 && !s->is_folder_late)
 		r = enter_folder(s, ret_error);
 	if (r >= 0)
 		r = become(s, ret_error);
+	if (r >= 0 && s->is_folder_late)
+		r = enter_folder(s, ret_error);
 	return r;
 }
 

@@ -145,9 +145,13 @@ static int make_mask(const struct pieces *m, const struct piece *p)
 /* A folder may be reached by a link; a file is covered as the entry it is. */
 static int look(const struct bind *b, struct stat *ret)
 {
-	/* Made or not (without rights, say): what is there now counts. */
-	if (b->make)
+	/* Made or not (without rights, say): what is there now counts. The machine sees it, too, so not with the caller's umask. */
+	if (b->make) {
+		mode_t was = umask(022);
+
 		(void)mkdir(b->target, 0755);
+		(void)umask(was);
+	}
 	return fstatat(AT_FDCWD, b->target, ret, b->kind == BIND_MASK_DIR ? 0 : AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
