@@ -8,6 +8,15 @@ lab_enter "$@"
 lab_up || { diag "the lab could not be built"; exit 1; }
 lab_pki || { diag "no PKI"; exit 1; }
 lab_server b || { diag "no server"; exit 1; }
+# A file system of alice's own, as sshfs is: root is not let in.
+own_fs() {
+  mkdir -p $BOX/home/alice/own
+  "$LABBIN"/ownfs $BOX/home/alice/own 1000 >$WORK/ownfs.out 2>&1 &
+  OWNFS=$!
+  wait_for 5 grep -q ready $WORK/ownfs.out
+}
+OWNFS=
+[ -c /dev/fuse ] && BOX_PREPARE=own_fs
 ok "boots" box_up
 diag "$(box systemctl --version | head -n 1)"
 ok "root imports" box_import b home
@@ -88,6 +97,18 @@ is "when they have ended, it starts" 0 "$(box_session alice nsvpn exec -- true; 
 # ---- surroundings ----------------------------------------------------------------------------------------------------------
 weird() { box_session alice timeout -k 5 60 bash -c "$1" 2>&1; }
 is "a caller that ignores SIGCHLD sees the end" "rc 7" "$(weird 'env --ignore-signal=CHLD nsvpn exec -- sh -c "exit 7"; echo rc $?')"
+box sh -c 'systemctl stop nscd; rm -rf /run/nscd'
+ok "a caller whose umask is 077" weird 'umask 077; nsvpn exec -- true'
+is "the folder that is made on the machine has not" 755 "$(box stat -c %a /run/nscd)"
+box systemctl start nscd
+if [ -n "$OWNFS" ]; then
+  is "a working folder in a file system that root may not see" "/home/alice/own/sub" "$(weird 'cd own/sub && nsvpn exec -- pwd')"
+  is "it is that" "directory" "$(weird 'cd own/sub && nsvpn exec -- stat -c %F ../sub')"
+  is "with --isolate" "/home/alice/own/sub" "$(weird 'cd own/sub && nsvpn exec --isolate -- pwd')"
+  is "control: root does not see it" refused "$(box sh -c 'cd /home/alice/own 2>/dev/null && echo entered || echo refused')"
+else
+  skip "a working folder in a file system that root may not see" "there is no /dev/fuse here"
+fi
 is "an environment with entries that are no NAME=value" "rc 0" "$(weird 'env "A B=c" "=x" nsvpn exec -- true; echo rc $?')"
 like "a limit of file sizes that is too small for the request" 'ulimit -f.*rc 125' "$(weird 'ulimit -f 0; nsvpn exec -- true; echo rc $?' | xargs)"
 is "closed streams" "rc 0" "$(weird 'nsvpn exec -- sh -c "cat; echo out; echo err >&2" <&- >&- 2>&-; echo rc $?')"
@@ -158,5 +179,6 @@ diag "start-up: $(box_session alice bash /tmp/bench.sh 'user exec true' 'nsvpn e
 ok "the judge saw nothing but the engine's packets" judge_stop u
 ok "down" box nsvpn down home
 is "nothing is left" "" "$(box sh -c 'ls /run/netns; ip -o link | grep nv-; nft list tables')"
+[ -n "$OWNFS" ] && kill $OWNFS && umount $BOX/home/alice/own
 box_down
 tap_done
