@@ -47,7 +47,7 @@ END
 server_end() {
   local pid
   pid=$(cat $WORK/server.pid)
-  kill -"${1:-TERM}" "$pid" 2>/dev/null
+  kill -TERM "$pid" 2>/dev/null
   wait_for 5 sh -c "! kill -0 $pid"
 }
 client() { # PROTO LINE...
@@ -86,10 +86,11 @@ row() { # WHAT
   ok "$what: nothing is left" no_leftovers
 }
 
-server udp "tls-crypt $PKI/ta.key" "data-ciphers AES-128-GCM:AES-256-GCM"
+server udp "tls-crypt $PKI/ta.key" "data-ciphers AES-128-GCM:AES-256-GCM" "explicit-exit-notify 1"
 client udp "$(inline tls-crypt $PKI/ta.key)" "data-ciphers AES-256-GCM:AES-128-GCM" "explicit-exit-notify 1"
 restarted() {
-  server_end KILL
+  server_end
+  ok "$1: its goodbye (EXIT) is heard" wait_for 10 sh -c "nsenter --net=/run/netns/host $NSVPN logs home | grep -q goodbye"
   server_run
   ok "$1: a server that was restarted is joined again" wait_for 60 grep -q 'Initialization Sequence Completed' $WORK/server.log
   ok "$1: and the tunnel is connected" wait_for 30 is_state connected
