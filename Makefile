@@ -169,6 +169,7 @@ $(B)/tests/%.o: tests/%.c
 # Stand-alone tools of the lab: one .c file, one program.
 LABLIBS_stubapp := $(LIBS_systemd)
 LABLIBS_buscall := $(LIBS_systemd)
+LABLIBS_busflood := $(LIBS_systemd)
 LABLIBS_badengine := $(B)/engine.a $(B)/ipc.a $(B)/profile.a $(B)/base.a $(LIBS_seccomp)
 LAB_TOOLS := $(patsubst tests/lab/%.c,$(B)/lab/%,$(wildcard tests/lab/*.c))
 $(B)/lab/%: tests/lab/%.c $(B)/base.a
