@@ -173,9 +173,37 @@ static int start_anchor(const struct unit_subject *s, const char *tunnel)
 	return r < 0 ? unit_fail(r, error, "systemd cannot start the tunnel") : EXIT_CODE_OK;
 }
 
-static int write_and_verify(struct unit_subject *s, const char *tunnel, bool joins)
+/*
+ * What JoinsNamespaceOf= says holds in both directions. When systemd reads its units again while a service runs that has private
+ * things of its own (a PrivateTmp=, a namespace by path) and now joins the tunnel's unit, it may as well give the tunnel's unit what
+ * the service has; whatever joins afterwards is then in no tunnel, and the guard refuses it. So nothing of the service may run.
+ */
+static bool must_not_run(const struct unit_options *o, const struct unit_subject *s)
 {
-	struct dropin d = { .form = joins ? DROPIN_JOINS : DROPIN_PATH };
+	return o->joins && s->running && !(s->has_own && s->own.form == DROPIN_JOINS);
+}
+
+static int check_running(const struct unit_options *o, const struct unit_subject *s)
+{
+	if (must_not_run(o, s) && !o->now)
+		return output_fail(EXIT_CODE_FAILED,
+				   "%s runs, and systemd may mix up namespaces when a running service comes to join another; add --now, which "
+				   "stops it first, or leave out --joins-namespace-of",
+				   *s->running);
+	return EXIT_CODE_OK;
+}
+
+/* After a failure (r): what had to be stopped runs again. */
+static int start_again(const struct unit_options *o, const struct unit_subject *s, int r)
+{
+	if (must_not_run(o, s))
+		(void)unit_subject_after_change(s, NULL, true, true); /* has said what was wrong; r stays the answer */
+	return r;
+}
+
+static int write_and_verify(const struct unit_options *o, struct unit_subject *s, const char *tunnel)
+{
+	struct dropin d = { .form = o->joins ? DROPIN_JOINS : DROPIN_PATH };
 	_cleanup_(freep) char *program = NULL, *text = NULL;
 	int r = own_program(&program);
 
@@ -186,16 +214,19 @@ static int write_and_verify(struct unit_subject *s, const char *tunnel, bool joi
 	if (!text)
 		return output_oom();
 	r = start_anchor(s, tunnel);
+	if (r == EXIT_CODE_OK && must_not_run(o, s))
+		r = unit_subject_stop(s);
 	if (r == EXIT_CODE_OK)
 		r = unit_subject_write(s, text);
 	if (r != EXIT_CODE_OK)
-		return r;
+		return start_again(o, s, r);
 	r = unit_subject_reload(s);
 	if (r == EXIT_CODE_OK)
 		r = verify(s, &d);
-	if (r != EXIT_CODE_OK)
-		unit_subject_put_back(s);
-	return r;
+	if (r == EXIT_CODE_OK)
+		return r;
+	unit_subject_put_back(s);
+	return start_again(o, s, r);
 }
 
 static int which_tunnel(const char *given, char **ret)
@@ -245,7 +276,9 @@ static int add(const struct unit_options *o, const char *given)
 		r = check_subject(&s, tunnel, o->joins);
 	s.running = r == EXIT_CODE_OK ? unit_subject_running(&s) : NULL;
 	if (r == EXIT_CODE_OK)
-		r = write_and_verify(&s, tunnel, o->joins);
+		r = check_running(o, &s);
+	if (r == EXIT_CODE_OK)
+		r = write_and_verify(o, &s, tunnel);
 	if (r == EXIT_CODE_OK) {
 		if (!o->cli->quiet)
 			printf("%s lives in tunnel %s from its next start on (%s)\n", s.name, tunnel, s.path);

@@ -463,7 +463,19 @@ static int wait_for_job(sd_bus *bus, const struct job *j)
 	return 0;
 }
 
-int service_manager_restart(sd_bus *bus, const char *unit, char **ret_error)
+/* Once for a connection; asking again is an error. */
+static int subscribe(sd_bus *bus, sd_bus_error *e)
+{
+	int r = sd_bus_call_method(bus, NAME, PATH, IFACE_MANAGER, "Subscribe", e, NULL, NULL);
+
+	if (r >= 0 || !sd_bus_error_has_name(e, NAME ".AlreadySubscribed"))
+		return r;
+	sd_bus_error_free(e);
+	return 0;
+}
+
+/* A job of this method, until it is done; `verb` for the sentence. */
+static int run_job(sd_bus *bus, const char *method, const char *verb, const char *unit, char **ret_error)
 {
 	sd_bus_error e = SD_BUS_ERROR_NULL;
 	sd_bus_message *reply = NULL;
@@ -474,22 +486,32 @@ int service_manager_restart(sd_bus *bus, const char *unit, char **ret_error)
 
 	r = sd_bus_match_signal(bus, &slot, NAME, PATH, IFACE_MANAGER, "JobRemoved", on_job_removed, &j);
 	if (r >= 0)
-		r = sd_bus_call_method(bus, NAME, PATH, IFACE_MANAGER, "Subscribe", &e, NULL, NULL);
+		r = subscribe(bus, &e);
 	if (r >= 0)
-		r = sd_bus_call_method(bus, NAME, PATH, IFACE_MANAGER, "RestartUnit", &e, &reply, "ss", unit, "replace");
+		r = sd_bus_call_method(bus, NAME, PATH, IFACE_MANAGER, method, &e, &reply, "ss", unit, "replace");
 	if (r >= 0)
 		r = sd_bus_message_read(reply, "o", &path);
 	if (r >= 0)
 		r = (j.path = strdup(path)) ? wait_for_job(bus, &j) : -ENOMEM;
 	if (r >= 0 && !str_eq(j.result, "done")) {
-		*ret_error = str_format("systemd did not restart %s (%s); `systemctl status %s` says why", unit, j.result, unit);
+		*ret_error = str_format("systemd did not %s %s (%s); `systemctl status %s` says why", verb, unit, j.result, unit);
 		r = -ECANCELED;
 	} else if (r < 0)
-		(void)fail(ret_error, r, &e, "restart", unit);
+		(void)fail(ret_error, r, &e, verb, unit);
 	sd_bus_slot_unref(slot);
 	sd_bus_message_unref(reply);
 	sd_bus_error_free(&e);
 	free(j.path);
 	free(j.result);
 	return r < 0 ? r : 0;
+}
+
+int service_manager_restart(sd_bus *bus, const char *unit, char **ret_error)
+{
+	return run_job(bus, "RestartUnit", "restart", unit, ret_error);
+}
+
+int service_manager_stop(sd_bus *bus, const char *unit, char **ret_error)
+{
+	return run_job(bus, "StopUnit", "stop", unit, ret_error);
 }

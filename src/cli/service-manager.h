@@ -27,3 +27,5 @@ int service_manager_start(sd_bus *bus, const char *unit, bool at_once, char **re
 bool service_manager_is_stopping(sd_bus *bus);
 /* Restarts (or starts) a unit and waits until that is done. */
 int service_manager_restart(sd_bus *bus, const char *unit, char **ret_error);
+/* Stops one and waits until that is done. */
+int service_manager_stop(sd_bus *bus, const char *unit, char **ret_error);

@@ -198,6 +198,18 @@ char **unit_subject_running(const struct unit_subject *s)
 	return found;
 }
 
+int unit_subject_stop(const struct unit_subject *s)
+{
+	for (char **n = s->running; n && *n; n++) {
+		char *error = NULL;
+		int r = service_manager_stop(s->bus, *n, &error);
+
+		if (r < 0)
+			return unit_fail(r, error, "systemd cannot stop the unit");
+	}
+	return EXIT_CODE_OK;
+}
+
 static int restart(const struct unit_subject *s, bool quiet)
 {
 	for (char **n = s->running; n && *n; n++) {

@@ -36,6 +36,8 @@ int unit_subject_remove(const struct unit_subject *s);
 void unit_subject_put_back(const struct unit_subject *s);
 int unit_subject_reload(const struct unit_subject *s);
 
+/* Stops what runs. */
+int unit_subject_stop(const struct unit_subject *s);
 /* Restarts what ran before the change (now), or says what has to be restarted. tunnel NULL: it leaves. */
 int unit_subject_after_change(const struct unit_subject *s, const char *tunnel, bool now, bool quiet);
 

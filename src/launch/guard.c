@@ -54,8 +54,9 @@ static int check_place(const char *tunnel, const char *path, char **ret_error)
 	if (!is_same(&own, &pinned))
 		return refuse(ret_error, -EPERM,
 			      str_format("this network namespace is not that of tunnel %s, so the service is not started: nsvpn@%s.service "
-					 "was not active when it was made (BindsTo= and After= are missing?)",
-					 tunnel, tunnel));
+					 "was not active when it was made (BindsTo= and After= are missing?), or systemd mixed them up; "
+					 "`systemctl restart nsvpn@%s`",
+					 tunnel, tunnel, tunnel));
 	return 0;
 }
 

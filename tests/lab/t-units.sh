@@ -62,6 +62,10 @@ refuses "what a tunnel needs" 1 'tunnels need it|DefaultDependencies=no' box nsv
 refuses "nsvpn itself" 1 'part of nsvpn' box nsvpn unit add nsvpn@home
 refuses "another file that changes it again" 1 'another file changes NetworkNamespacePath=' box nsvpn unit add late
 refuses "a condition before the guard, where systemd fails open" 1 'ExecCondition=' box nsvpn unit add careful --joins-namespace-of
+unit_file tmp.service "[Service]\nPrivateTmp=yes\nExecStart=/bin/sleep infinity"
+box systemctl daemon-reload
+box systemctl start tmp
+refuses "a running service that would join, where systemd may mix up namespaces" 1 'tmp.service runs.*add --now' box nsvpn unit add tmp --joins-namespace-of
 stop_post on
 refuses "what runs after the guard, where systemd fails open" 1 'ExecStopPost=' box nsvpn unit add sender --joins-namespace-of
 stop_post off
@@ -94,6 +98,15 @@ box sh -c 'rm /etc/resolv.conf; echo "nameserver 203.0.113.53" >/etc/resolv.new;
 ok "and stay so when the machine replaces its file" \
   wait_for 5 sh -c "nsenter -t $BOX_PID -a nsenter -m -t $(main_pid late) grep -q 192.0.2.53 /etc/resolv.conf"
 box ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
+for i in 1 2 3; do
+  ok "a running service with a PrivateTmp= of its own joins ($i)" box nsvpn unit add tmp --joins-namespace-of --now
+  ok "and is inside ($i)" unit_is_inside tmp
+  ok "by path ($i)" box nsvpn unit add tmp --now
+  ok "joins again ($i)" box nsvpn unit add tmp --joins-namespace-of --now
+  ok "is inside again ($i)" unit_is_inside tmp
+  ok "and leaves ($i)" box nsvpn unit remove tmp --now
+done
+box systemctl stop tmp
 like "a tunnel that somebody lives in is not removed" 'late.service lives in tunnel home' \
   "$(box systemctl stop nsvpn@home; wait_for 10 inactive nsvpn-netns@home; box nsvpn remove home 2>&1)"
 box systemctl start late
@@ -107,7 +120,10 @@ box systemctl daemon-reload
 ok "a template" box nsvpn unit add many@
 box systemctl start many@one
 is "its instances are inside" "$(box sh -c 'stat -Lc %i /run/netns/home')" "$(box stat -Lc %i "/proc/$(main_pid many@one)/ns/net")"
+box systemctl start many@two
 ok "a template leaves" box nsvpn unit remove many@ --now
+is "both instances are outside" "$(box readlink /proc/1/ns/net)" "$(box readlink "/proc/$(main_pid many@two)/ns/net")"
+box systemctl stop many@two
 is "and its instances" "$(box readlink /proc/1/ns/net)" "$(box readlink "/proc/$(main_pid many@one)/ns/net")"
 box systemctl stop many@one
 # What starts a service does not matter, as long as it hands over nothing of the network outside.
