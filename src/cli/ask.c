@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "base/str.h"
+#include "cli/ask-agent.h"
 #include "cli/output.h"
 
 #define ANSWER_MAX 512
@@ -23,6 +24,7 @@
 
 static const int watched[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU };
 static volatile sig_atomic_t arrived;
+static bool through_agents;
 
 static void on_signal(int signo)
 {
@@ -34,11 +36,21 @@ static int open_terminal(void)
 	return open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 }
 
-bool ask_is_possible(void)
+void ask_allow_agents(void)
+{
+	through_agents = true;
+}
+
+static bool is_at_terminal(void)
 {
 	_cleanup_(closep) int fd = isatty(STDIN_FILENO) ? open_terminal() : -EBADF;
 
 	return fd >= 0;
+}
+
+bool ask_is_possible(void)
+{
+	return is_at_terminal() || (through_agents && ask_agent_is_there());
 }
 
 /* One line into buf without its newline; its length, -EINTR after a watched signal, -ENODATA at the end of the input. */
@@ -89,19 +101,32 @@ static ssize_t ask_once(int tty, const char *question, bool echo, char buf[stati
 	return n;
 }
 
-/* malloc-free answer in a secret; an exit code. what: for messages. Takes question. */
-static int ask_at_terminal(const char *name, const char *what, char *question_take, bool echo, struct secret **ret)
+static int fail_answer(const char *name, const char *what, int error)
 {
-	_cleanup_(closep) int tty = open_terminal();
+	return output_fail(EXIT_CODE_FAILED, "no %s for tunnel %s: %s", what, name,
+			   error == -ENODATA ? "the input ended" :
+			   error == -ETIME   ? "nobody answered" :
+					       strerror(-error));
+}
+
+/* malloc-free answer in a secret; an exit code. what: for messages. Takes question. */
+static int ask_somebody(const char *name, const char *what, char *question_take, bool echo, struct secret **ret)
+{
+	bool agents = through_agents && !is_at_terminal();
+	_cleanup_(closep) int tty = agents ? -EBADF : open_terminal();
 	_cleanup_(freep) char *question = question_take;
 	char buf[ANSWER_MAX];
 	ssize_t n;
 	int r;
 
-	if (tty < 0)
-		return output_fail(EXIT_CODE_FAILED, "there is no terminal to ask for the %s", what);
 	if (!question)
 		return output_oom();
+	if (agents) {
+		r = ask_agent(name, question, echo, ret);
+		return r < 0 ? fail_answer(name, what, r) : EXIT_CODE_OK;
+	}
+	if (tty < 0)
+		return output_fail(EXIT_CODE_FAILED, "there is no terminal to ask for the %s", what);
 	while ((n = ask_once(tty, question, echo, buf)) == -EINTR) {
 		int signo = arrived;
 
@@ -112,20 +137,17 @@ static int ask_at_terminal(const char *name, const char *what, char *question_ta
 	}
 	r = n < 0 ? (int)n : secret_new_copy(ret, buf, (size_t)n);
 	secret_wipe(buf, sizeof(buf));
-	if (r < 0)
-		return output_fail(EXIT_CODE_FAILED, "no %s for tunnel %s: %s", what, name,
-				   r == -ENODATA ? "the input ended" : strerror(-r));
-	return EXIT_CODE_OK;
+	return r < 0 ? fail_answer(name, what, r) : EXIT_CODE_OK;
 }
 
 static int ask_line(const char *name, const char *what, bool echo, struct secret **ret)
 {
-	return ask_at_terminal(name, what, str_format("%s for tunnel %s: ", what, name), echo, ret);
+	return ask_somebody(name, what, str_format("%s for tunnel %s: ", what, name), echo, ret);
 }
 
 int ask_question(const char *name, const char *text, bool echo, struct secret **ret)
 {
-	return ask_at_terminal(name, "answer", str_format("The server of tunnel %s asks: %s\nAnswer: ", name, text), echo, ret);
+	return ask_somebody(name, "answer", str_format("The server of tunnel %s asks: %s\nAnswer: ", name, text), echo, ret);
 }
 
 struct piece {

@@ -7,8 +7,10 @@
 
 #include "base/secret.h"
 
-/* True when somebody can be asked: standard input is a terminal and the process has one. */
+/* True when somebody can be asked: standard input is a terminal and the process has one, or there are agents that may be used. */
 bool ask_is_possible(void);
+/* From now on, where there is no terminal, questions go to the machine's password agents (ask-agent.h). */
+void ask_allow_agents(void);
 
 struct ask_wants {
 	bool login, phrase;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/places.h"
+#include "cli/ask.h"
 #include "cli/bring-up.h"
 #include "cli/import-files.h"
 #include "cli/options.h"
@@ -111,22 +112,25 @@ static int check_uplink(const struct command *self, const char *uplink)
 int cmd_up(struct cli *cli, const struct command *self, int argc, char **argv)
 {
 	struct bring_up b = { .timeout = TIMEOUT_DEFAULT };
+	bool was_up = false, agent = false;
 	const struct option_spec table[] = {
 		{ "no-wait", 0, OPTION_FLAG, &b.no_wait },
 		{ "timeout", 0, OPTION_SECONDS, &b.timeout },
 		{ "credentials", 0, OPTION_TEXT, &b.credentials },
 		{ "uplink", 0, OPTION_TEXT, &b.uplink },
+		{ "agent", 0, OPTION_FLAG, &agent },
 	};
 	struct options o = { .table = table, .n_table = ARRAY_SIZE(table), .max_operands = 1 };
 	_cleanup_(client_freep) struct client *c = NULL;
 	_cleanup_(freep) char *name = NULL;
 	struct tunnel_view v = { 0 };
-	bool was_up = false;
 	int r;
 
 	r = options_parse(&o, cli, self, argc, argv);
 	if (r != OPTIONS_RUN)
 		return r;
+	if (agent)
+		ask_allow_agents();
 	r = check_uplink(self, b.uplink);
 	if (r == EXIT_CODE_OK && !place_is_ours())
 		r = client_open(CLIENT_START_HELPER, &c); /* who knows the names */
