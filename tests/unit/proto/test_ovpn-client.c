@@ -436,7 +436,6 @@ Test(ovpn_client, understands_refusals)
 
 Test(ovpn_client, hands_out_the_servers_question_and_answers_it_in_the_next_login)
 {
-	_cleanup_(secret_freep) struct secret *password = NULL;
 	struct proto_challenge c;
 
 	w.o->auth_user_pass = true;
