@@ -116,6 +116,11 @@ static int subscribe(struct attempt *a, sd_bus_slot **ret)
 
 static int fail_nobody_to_ask(const struct attempt *a)
 {
+	if (a->b->credentials)
+		return output_fail(EXIT_CODE_FAILED, "%s does not hold all that tunnel %s needs: %s%s%s, one line each",
+				   str_eq(a->b->credentials, "-") ? "standard input" : a->b->credentials, a->b->name,
+				   a->wants.login ? "user name and password" : "", a->wants.login && a->wants.phrase ? ", then " : "",
+				   a->wants.phrase ? "the pass phrase of its private key" : "");
 	return output_fail(EXIT_CODE_FAILED,
 			   a->wants.phrase ?
 				   "tunnel %s needs the pass phrase of its private key and there is no terminal to ask at; put it "
@@ -483,6 +488,9 @@ static int attempt_go(struct attempt *a, bool *ret_was_up)
 	/* A time-out leaves it trying, locked; everything else that we began ends with us. */
 	if (r != EXIT_CODE_OK && r != EXIT_CODE_TIMED_OUT && r != EXIT_CODE_NOT_UP && a->started)
 		take_down(a);
+	if (r == EXIT_INTERRUPTED && !a->b->is_quiet)
+		(void)output_fail(r, a->started ? "interrupted; %s is taken down again" :
+						  "interrupted; %s goes on, as it was begun by somebody else", a->b->name);
 	client_release(a->c);
 	return r;
 }

@@ -252,7 +252,8 @@ static int start_helper(char **ret_error)
 	r = process_wait(pid);
 	/* -ECHILD: who started us ignores SIGCHLD, so the kernel took its status. What comes through the pipe tells as well. */
 	if (r != 0 && r != -ECHILD) {
-		*ret_error = str_format("the helper %s cannot be started: %s", program, r > 0 ? strerror(r) : "it was killed");
+		*ret_error = str_format("the helper %s cannot be started: %s; is nsvpn installed completely? (`nsvpn doctor`)",
+					program, r > 0 ? strerror(r) : "it was killed");
 		return -ENOEXEC;
 	}
 	r = read_ready(reader, ret_error);

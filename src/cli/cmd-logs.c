@@ -105,6 +105,8 @@ int cmd_logs(struct cli *cli, const struct command *self, int argc, char **argv)
 	if (!path)
 		return output_oom();
 	f = fopen(path, "re");
+	if (!f && errno == ENOENT && !tunnel_names_is_configured(name))
+		return tunnel_names_expect(name); /* says so */
 	if (!f && errno == ENOENT)
 		return output_fail(EXIT_CODE_NOT_UP, "there is no log of tunnel %s (%s): it has not been up since the machine "
 						     "started",

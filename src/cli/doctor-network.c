@@ -23,6 +23,40 @@ static void forwarding(struct doctor *d)
 			     "switches it on, keeps router advertisements (accept_ra=2), and lets nobody else through");
 }
 
+/*
+ * Of IPv4 "eth0 00000000 0104A8C0 ...": destination (word 1) and mask (7) are nothing; of IPv6 destination (0) and length (1),
+ * and what leads to lo is the kernel's own "unreachable".
+ */
+static bool has_default(struct doctor *d, const char *path, unsigned dst, unsigned len)
+{
+	_cleanup_(freep) char *text = doctor_read(d, path);
+	char *rest = text;
+
+	for (char *line; rest && (line = strsep(&rest, "\n"));) {
+		char *word[10] = { NULL };
+		size_t n = 0;
+
+		while (n < ARRAY_SIZE(word) && (word[n] = str_next_word(&line)))
+			n++;
+		if (n > len && strspn(word[dst], "0") == strlen(word[dst]) && strspn(word[len], "0") == strlen(word[len]) &&
+		    !(n > 9 && str_eq(word[9], "lo")))
+			return true;
+	}
+	return false;
+}
+
+static void way_out(struct doctor *d)
+{
+	bool v4 = has_default(d, "/proc/net/route", 1, 7), v6 = has_default(d, "/proc/net/ipv6_route", 0, 1);
+
+	if (v4 || v6)
+		findings_add(&d->found, FINDING_OK, "network", "default route", NULL, "this machine has a default route (IPv4 %s, IPv6 %s)",
+			     v4 ? "yes" : "no", v6 ? "yes" : "no");
+	else
+		findings_add(&d->found, FINDING_WARNING, "network", "default route", "connect this machine to a network",
+			     "this machine has no default route, so tunnels wait until there is a way to their servers");
+}
+
 static void one_interface(struct doctor *d, const char *name)
 {
 	_cleanup_(freep) char *ra_path = str_format("net/ipv6/conf/%s/accept_ra", name);
@@ -64,6 +98,7 @@ static void reverse_path(struct doctor *d)
 
 void doctor_network(struct doctor *d)
 {
+	way_out(d);
 	forwarding(d);
 	reverse_path(d);
 	advertisements(d);

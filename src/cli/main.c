@@ -21,9 +21,8 @@ static const struct command commands[] = {
 	  "Default= of nsvpn.conf, else the only one there is.\n\n"
 	  "  --no-wait           return as soon as the tunnel is locked and connecting\n"
 	  "  --timeout SECONDS   give up waiting (exit code 7); the tunnel stays locked and goes on trying. Default: 60\n"
-	  "  --credentials FILE  user name and password, one line each, and the answer to what the server asks, if it does; - is\n"
-	  "                      standard input. Without it they are asked for\n"
-	  "                      at the terminal when the profile wants some\n"
+	  "  --credentials FILE  user name and password, one line each, and the answer to what the server asks, if it does;\n"
+	  "                      - is standard input. Without it they are asked for at the terminal when the profile wants some\n"
 	  "  --uplink KIND       veth or socket instead of what the tunnel's settings say\n"
 	  "  --agent             without a terminal, ask through the password agents of this machine (root's services)\n\n"
 	  "Ctrl-C takes the tunnel down again.",

@@ -57,6 +57,8 @@ void checkup(struct manager *m, struct findings *f)
 {
 	examine_kernel(f);
 	tunnels(m, f);
+	examine_places(f);
+	examine_profiles(f);
 	if (place_is_rootless())
 		return; /* the machine's namespace is not where this helper is */
 	examine_exceptions(f);

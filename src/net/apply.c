@@ -29,19 +29,19 @@ static int apply_one(const struct step *s, struct tunnelnet *n, bool *ret_applie
 
 	r = failpoint("up", s->name, false);
 	if (r < 0)
-		return net_error(n, r, "Step %s of tunnel %s failed on request of NSVPN_FAILPOINT.", s->name, n->name);
+		return net_error(n, r, "step %s of tunnel %s failed on request of NSVPN_FAILPOINT", s->name, n->name);
 	r = s->ops->check(n, s);
 	if (r < 0)
-		return net_error(n, r, "Step %s of tunnel %s cannot be checked: %s.", s->name, n->name, strerror(-r));
+		return net_error(n, r, "step %s of tunnel %s cannot be checked: %s", s->name, n->name, strerror(-r));
 	if (r > 0)
 		return 0;
 	log_debug("%s: %s", n->name, s->name);
 	*ret_applied = true;
 	r = s->ops->apply(n, s);
 	if (r < 0)
-		return net_error(n, r, "Step %s of tunnel %s failed: %s.", s->name, n->name, strerror(-r));
+		return net_error(n, r, "step %s of tunnel %s failed: %s", s->name, n->name, strerror(-r));
 	r = failpoint("up", s->name, true);
-	return r < 0 ? net_error(n, r, "Step %s of tunnel %s failed on request of NSVPN_FAILPOINT.", s->name, n->name)
+	return r < 0 ? net_error(n, r, "step %s of tunnel %s failed on request of NSVPN_FAILPOINT", s->name, n->name)
 		     : 0;
 }
 
@@ -56,7 +56,7 @@ static int undo_one(const struct step *s, struct tunnelnet *n)
 		r = s->ops->undo(n, s);
 	if (r == 0)
 		r = failpoint("down", s->name, true);
-	return r < 0 ? net_error(n, r, "Step %s of tunnel %s cannot be undone: %s.", s->name, n->name, strerror(-r))
+	return r < 0 ? net_error(n, r, "step %s of tunnel %s cannot be undone: %s", s->name, n->name, strerror(-r))
 		     : 0;
 }
 

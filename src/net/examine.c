@@ -3,9 +3,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 
 #include "base/fd.h"
@@ -17,6 +20,7 @@
 #include "net/netctx.h"
 #include "net/tun-open.h"
 #include "nl/nft.h"
+#include "profile/profile.h"
 
 #ifndef NSFS_MAGIC
 #define NSFS_MAGIC 0x6e736673
@@ -145,9 +149,26 @@ static int probe(int results[ARRAY_SIZE(features)])
 	return n == (ssize_t)sizeof(p.results) ? 0 : -EPROTO;
 }
 
+/* True where it cannot be told: then the tries tell. */
+static bool may_change_networks(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct have[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	return syscall(SYS_capget, &header, have) < 0 || (have[0].effective & 1U << CAP_NET_ADMIN);
+}
+
 void examine_kernel(struct findings *f)
 {
-	int results[ARRAY_SIZE(features)], r = probe(results);
+	int results[ARRAY_SIZE(features)], r;
+
+	if (!may_change_networks()) { /* otherwise each try below would fail, for a reason that looks like another */
+		findings_add(f, FINDING_PROBLEM, "kernel", "capabilities",
+			     "in a container, let it keep CAP_NET_ADMIN and CAP_SYS_ADMIN (docker, podman: --cap-add)",
+			     "not even root may change networks here: CAP_NET_ADMIN is missing");
+		return;
+	}
+	r = probe(results);
 
 	if (r < 0) {
 		findings_add(f, FINDING_WARNING, "kernel", "features", NULL, "what the kernel can do could not be tried: %s",
@@ -159,7 +180,7 @@ void examine_kernel(struct findings *f)
 
 		if (results[i] == -ENONET)
 			findings_add(f, FINDING_PROBLEM, "kernel", "network namespaces",
-				     "use a kernel with network namespaces, and in a container one that lets them be made",
+				     "use a kernel with network namespaces; in a container, let it keep CAP_SYS_ADMIN (docker, podman: --cap-add)",
 				     "no network namespace can be made here");
 		else if (results[i] < 0)
 			findings_add(f, x->missing, "kernel", x->name, x->remedy, "%s: this kernel or container has no %s (%s)",
@@ -169,6 +190,48 @@ void examine_kernel(struct findings *f)
 		if (results[i] == -ENONET)
 			return;
 	}
+}
+
+/* ---- files ---------------------------------------------------------------------------------------------------------- */
+
+#define ROOM_MIN (64 * 1024) /* for a journal, an intent file and a bit of log */
+
+static void one_place(struct findings *f, const char *path, const char *what)
+{
+	struct statvfs fs;
+
+	if (statvfs(path, &fs) < 0)
+		return; /* made when it is needed */
+	if (fs.f_flag & ST_RDONLY)
+		findings_add(f, FINDING_PROBLEM, "service", path, "let it be writable for root",
+			     "%s, where nsvpn keeps %s, is read-only, so no tunnel can be started", path, what);
+	else if ((uint64_t)fs.f_bavail * fs.f_frsize < ROOM_MIN || (fs.f_files && !fs.f_ffree))
+		findings_add(f, FINDING_PROBLEM, "service", path, "make room there",
+			     "the disk of %s, where nsvpn keeps %s, is full, so no tunnel can be started", path, what);
+	else
+		findings_add(f, FINDING_OK, "service", path, NULL, "there is room in %s", path);
+}
+
+void examine_places(struct findings *f)
+{
+	one_place(f, place_run(), "what it must undo");
+	one_place(f, place_state(), "which tunnels are wanted up");
+}
+
+void examine_profiles(struct findings *f)
+{
+	_cleanup_(freep) char *path = str_format("%s/tunnels", place_etc());
+	DIR *d = path ? opendir(path) : NULL;
+
+	for (struct dirent *e; d && (e = readdir(d));) {
+		_cleanup_(profile_freep) struct profile *p = NULL;
+		_cleanup_(freep) char *error = NULL;
+
+		if (tunnel_name_is_valid(e->d_name) && profile_load_tunnel(e->d_name, &p, NULL, &error) < 0 && error)
+			findings_add(f, FINDING_PROBLEM, "tunnels", e->d_name, NULL, "tunnel %s cannot be used: %s", e->d_name, error);
+	}
+	if (d)
+		(void)closedir(d); /* only read */
 }
 
 /* ---- exceptions ----------------------------------------------------------------------------------------------------- */

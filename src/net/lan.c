@@ -80,7 +80,7 @@ int lan_refresh(struct tunnelnet *n)
 	if (r == 0)
 		r = rt_addr_list(host, 0, &addrs, &n_addrs);
 	if (r < 0)
-		return net_error(n, r, "The networks of this machine cannot be read: %s.", strerror(-r));
+		return net_error(n, r, "the networks of this machine cannot be read: %s", strerror(-r));
 	v = calloc(LAN_MAX, sizeof(*v));
 	if (!v)
 		return -ENOMEM;

@@ -38,7 +38,7 @@ int tunnelnet_open_tun(struct tunnelnet *n, bool tap, int *ret_fd, unsigned *ret
 			r = tun_open(n->ns_fd, NET_TUN, tap, ret_fd, ret_offload);
 	}
 	if (r < 0)
-		(void)net_error(n, r, "The device %s of tunnel %s cannot be made: %s%s.", NET_TUN, n->name,
+		(void)net_error(n, r, "the device %s of tunnel %s cannot be made: %s%s", NET_TUN, n->name,
 				strerror(-r),
 				r == -ENOENT || r == -ENODEV ? " (is /dev/net/tun there? try: modprobe tun)" : "");
 	return net_finish(n, r, ret_error);
@@ -54,8 +54,8 @@ static int refuse_overlap(struct tunnelnet *n, const struct inprefix *p, const c
 	if (!inaddr_is_set(&own->addr) || p->addr.family != own->addr.family || !inprefix_overlaps(own, p))
 		return 0;
 	return net_error(n, -EADDRINUSE,
-			 "The server gives tunnel %s %s %s, but its veth uses %s; `nsvpn down %s` and up again takes "
-			 "another subnet, Uplink=socket needs none.",
+			 "the server gives tunnel %s %s %s, but its veth uses %s; `nsvpn down %s` and up again takes "
+			 "another subnet, Uplink=socket needs none",
 			 n->name, what, inprefix_format(p, theirs, sizeof(theirs)),
 			 inprefix_format(own, ours, sizeof(ours)), n->name);
 }
@@ -119,7 +119,7 @@ int tunnelnet_connect(struct tunnelnet *n, const struct settings *settings, char
 		return net_finish(n, net_not_prepared(n), ret_error);
 	r = settings_verify(settings, &why);
 	if (r < 0)
-		return net_finish(n, net_error(n, r, "%s", why ?: "The server's settings are not valid."), ret_error);
+		return net_finish(n, net_error(n, r, "%s", why ?: "the server's settings are not valid"), ret_error);
 	r = refuse_collision(n, settings);
 	if (r == 0)
 		r = exceptions_refuse_settings(n, settings);

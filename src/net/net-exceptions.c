@@ -66,8 +66,8 @@ static int refuse_other(struct tunnelnet *n, const char *other, const struct pub
 	if (!same)
 		return 0; /* a journal that cannot be read names no port */
 	return net_error(n, -EADDRINUSE,
-			 "Tunnel %s publishes %s port %u already; choose another port in Publish= of tunnel %s, or take "
-			 "%s down first.",
+			 "tunnel %s publishes %s port %u already; choose another port in Publish= of tunnel %s, or take "
+			 "%s down first",
 			 other, p->tcp ? "TCP" : "UDP", p->port, n->name, other);
 }
 
@@ -80,8 +80,8 @@ static int refuse_port(struct tunnelnet *n, char *const *others, const struct pu
 	if (r < 0 || !port_is_taken(p))
 		return r;
 	return net_error(n, -EADDRINUSE,
-			 "A program of this machine listens on %s port %u, which Publish= of tunnel %s names; stop it, or "
-			 "publish another port, as in Publish=%s:%u:%u.",
+			 "a program of this machine listens on %s port %u, which Publish= of tunnel %s names; stop it, or "
+			 "publish another port, as in Publish=%s:%u:%u",
 			 p->tcp ? "TCP" : "UDP", p->port, n->name, p->tcp ? "tcp" : "udp",
 			 p->port < 50000 ? p->port + 10000u : p->port - 10000u, p->inner);
 }
@@ -93,7 +93,7 @@ int exceptions_refuse(struct tunnelnet *n)
 
 	r = tunnelnet_list(&others);
 	if (r < 0)
-		return net_error(n, r, "The folder %s cannot be read: %s.", place_run(), strerror(-r));
+		return net_error(n, r, "the folder %s cannot be read: %s", place_run(), strerror(-r));
 	for (unsigned i = 0; i < n->exceptions.n_publish && r == 0; i++)
 		r = refuse_port(n, others, &n->exceptions.publish[i]);
 	return r;
@@ -110,7 +110,7 @@ static int refuse_network(struct tunnelnet *n, const struct inprefix *p, const c
 		return 0;
 	return net_error(n, -EADDRINUSE,
 			 "%s %s lies in Allow=%s of tunnel %s, so programs would reach it around the tunnel; name smaller "
-			 "networks in Allow=.",
+			 "networks in Allow=",
 			 what, inprefix_format(p, here, sizeof(here)), inprefix_format(allow, there, sizeof(there)),
 			 n->name);
 }

@@ -42,11 +42,11 @@ static int look_up_way(struct tunnelnet *n, const struct endpoint *server, struc
 	if (r == 0 && !ret_way->oif)
 		r = -ENETUNREACH;
 	if (r < 0)
-		return net_error(n, r, "This machine has no route to %s (%s); is its network up%s?", buf, strerror(-r),
+		return net_error(n, r, "this machine has no route to %s (%s); is its network up%s?", buf, strerror(-r),
 				 server->addr.family == AF_INET6 ? ", and does it have IPv6" : "");
 	r = rt_link_get_index(host, ret_way->oif, ret_link);
 	if (r < 0)
-		return net_error(n, r, "The interface that leads to %s went away.", buf);
+		return net_error(n, r, "the interface that leads to %s went away", buf);
 	return 0;
 }
 
@@ -55,7 +55,7 @@ static int refuse_server(struct tunnelnet *n, const struct endpoint *server)
 	if (n->ns_fd < 0 || n->damaged)
 		return net_not_prepared(n);
 	if (!inaddr_is_set(&server->addr) || !server->port)
-		return net_error(n, -EINVAL, "Tunnel %s has a server without address or port.", n->name);
+		return net_error(n, -EINVAL, "tunnel %s has a server without address or port", n->name);
 	return 0;
 }
 
@@ -137,11 +137,11 @@ static int open_socket(struct tunnelnet *n, const struct endpoint *server, enum 
 		from.addr = local->addr;
 	r = uplink_open_socket(n->uplink->socket_netns(n), n->rootless ? 0 : n->j.mark, server, &from, transport, ret_fd);
 	if ((r == -EADDRNOTAVAIL || r == -EADDRINUSE || r == -EACCES) && (from.port || inaddr_is_set(&from.addr)))
-		(void)net_error(n, r, "No connection to %s can come from where `local` and `lport` of the profile want it (%s); "
-				"correct or remove them.",
+		(void)net_error(n, r, "no connection to %s can come from where `local` and `lport` of the profile want it (%s); "
+				"correct or remove them",
 				endpoint_format(server, buf, sizeof(buf)), strerror(-r));
 	else if (r < 0)
-		(void)net_error(n, r, "No connection to %s can be opened: %s.", endpoint_format(server, buf, sizeof(buf)),
+		(void)net_error(n, r, "no connection to %s can be opened: %s", endpoint_format(server, buf, sizeof(buf)),
 				strerror(-r));
 	if (r < 0)
 		(void)net_close_opening(n); /* r is the error to report */
@@ -159,7 +159,7 @@ int tunnelnet_open_relay(struct tunnelnet *n, uint16_t port, int *ret_fd, uint32
 
 	net_begin(n);
 	if (!n->j.have_server || n->j.transport != TRANSPORT_TCP || n->j.relay_port || !port)
-		return net_finish(n, net_error(n, -EINVAL, "Tunnel %s has no proxy to send datagrams to.", n->name), ret_error);
+		return net_finish(n, net_error(n, -EINVAL, "tunnel %s has no proxy to send datagrams to", n->name), ret_error);
 	relay = n->j.server;
 	relay.port = port;
 	r = look_up_way(n, &relay, &way, &out);

@@ -33,7 +33,7 @@ int net_finish(struct tunnelnet *n, int r, char **ret_error)
 		return r;
 	}
 	if (!n->error)
-		(void)net_error(n, r, "Tunnel %s: %s.", n->name, strerror(-r));
+		(void)net_error(n, r, "tunnel %s: %s", n->name, strerror(-r));
 	if (ret_error)
 		*ret_error = TAKE_PTR(n->error);
 	return r;
@@ -41,7 +41,7 @@ int net_finish(struct tunnelnet *n, int r, char **ret_error)
 
 int net_not_prepared(struct tunnelnet *n)
 {
-	return net_error(n, -ENOTCONN, "Tunnel %s has no namespace yet.", n->name);
+	return net_error(n, -ENOTCONN, "tunnel %s has no namespace yet", n->name);
 }
 
 int net_host(struct tunnelnet *n, struct rt **ret)
@@ -51,7 +51,7 @@ int net_host(struct tunnelnet *n, struct rt **ret)
 	if (!n->host) {
 		r = rt_open(&n->host, -EBADF);
 		if (r < 0)
-			return net_error(n, r, "The kernel gives no netlink socket: %s.", strerror(-r));
+			return net_error(n, r, "the kernel gives no netlink socket: %s", strerror(-r));
 	}
 	*ret = n->host;
 	return 0;
@@ -66,7 +66,7 @@ int net_inside(struct tunnelnet *n, struct rt **ret)
 	if (!n->inside) {
 		r = rt_open(&n->inside, n->ns_fd);
 		if (r < 0)
-			return net_error(n, r, "The kernel gives no netlink socket in %s: %s.", n->netns_path,
+			return net_error(n, r, "the kernel gives no netlink socket in %s: %s", n->netns_path,
 					 strerror(-r));
 	}
 	*ret = n->inside;
@@ -87,7 +87,7 @@ int net_journal(struct tunnelnet *n)
 	if (r < 0)
 		return net_error(
 			n, r,
-			"The journal %s cannot be written: %s; make room there, or nsvpn cannot undo what it does.",
+			"the journal %s cannot be written: %s; make room there, or nsvpn cannot undo what it does",
 			n->journal_path, strerror(-r));
 	n->have_journal = true;
 	return 0;

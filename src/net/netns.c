@@ -182,10 +182,17 @@ static int unpin(void *userdata)
 
 	if (r < 0)
 		return r;
-	/* Detached: a launcher that is just looking at it keeps its own reference. EINVAL: not mounted. */
+	/*
+	 * Detached: a launcher that is just looking at it keeps its own reference. EINVAL: not mounted. EPERM: who may not
+	 * unmount could not mount either, and the file goes, unless it is mounted on.
+	 */
 	if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
-		return -errno;
-	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+		r = -errno;
+	if (r < 0 && r != -EPERM)
+		return r;
+	if (unlink(path) == 0 || errno == ENOENT)
+		return 0;
+	return r < 0 ? r : -errno;
 }
 
 int netns_unpin(const char *path)

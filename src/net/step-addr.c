@@ -68,7 +68,7 @@ static int addr_change(struct tunnelnet *n, const struct step *s, bool add)
 	want = wanted_addr(s, step_ifindex(rt, s->addr.ifname));
 	r = add ? rt_addr_add(rt, &want) : rt_addr_delete(rt, &want);
 	if (r < 0)
-		return net_error(n, r, "The address %s of %s cannot be %s: %s.",
+		return net_error(n, r, "the address %s of %s cannot be %s: %s",
 				 inprefix_format(&s->addr.local, buf, sizeof(buf)), s->addr.ifname,
 				 add ? "set" : "removed", strerror(-r));
 	return 0;
@@ -132,7 +132,7 @@ static int neigh_apply(struct tunnelnet *n, const struct step *s)
 	want = wanted_neigh(s, step_ifindex(rt, s->neigh.ifname));
 	r = rt_neigh_set(rt, &want);
 	if (r < 0)
-		return net_error(n, r, "The neighbour entry of %s cannot be set: %s.", s->neigh.ifname, strerror(-r));
+		return net_error(n, r, "the neighbour entry of %s cannot be set: %s", s->neigh.ifname, strerror(-r));
 	return 0;
 }
 
@@ -233,7 +233,7 @@ static int tun_addrs_apply(struct tunnelnet *n, const struct step *s)
 	int r = tun_addrs_walk(n, s, true);
 
 	if (r < 0)
-		return net_error(n, r, "The addresses of %s in tunnel %s cannot be set: %s.", NET_TUN, n->name,
+		return net_error(n, r, "the addresses of %s in tunnel %s cannot be set: %s", NET_TUN, n->name,
 				 strerror(-r));
 	return 0;
 }

@@ -125,7 +125,7 @@ static int dns_apply(struct tunnelnet *n, const struct step *s)
 		if (!file_is(&f[i])) {
 			r = file_write_inplace(f[i].path, f[i].text, strlen(f[i].text), 0644);
 			if (r < 0)
-				(void)net_error(n, r, "%s cannot be written: %s.", f[i].path, strerror(-r));
+				(void)net_error(n, r, "%s cannot be written: %s", f[i].path, strerror(-r));
 		}
 	files_done(f);
 	return r;
@@ -142,7 +142,7 @@ static int dns_undo(struct tunnelnet *n, const struct step *s)
 		if (!path)
 			return -ENOMEM;
 		if (unlink(path) < 0 && errno != ENOENT)
-			return net_error(n, -errno, "%s cannot be removed: %s.", path, strerror(errno));
+			return net_error(n, -errno, "%s cannot be removed: %s", path, strerror(errno));
 	}
 	return 0;
 }

@@ -115,7 +115,7 @@ static int allow_apply(struct tunnelnet *n, const struct step *s)
 
 	if (r == 0)
 		r = walk_routes(&w);
-	return r < 0 ? net_error(n, r, "The routes of the exceptions of tunnel %s cannot be set: %s.", n->name, strerror(-r))
+	return r < 0 ? net_error(n, r, "the routes of the exceptions of tunnel %s cannot be set: %s", n->name, strerror(-r))
 		     : 0;
 }
 
@@ -198,7 +198,7 @@ static int answers_apply(struct tunnelnet *n, const struct step *s)
 	struct walk w = { .what = WALK_ADD };
 	int r = walk_rules(n, s, &w);
 
-	return r < 0 ? net_error(n, r, "The policy rules of the published ports of tunnel %s cannot be set: %s.", n->name,
+	return r < 0 ? net_error(n, r, "the policy rules of the published ports of tunnel %s cannot be set: %s", n->name,
 				 strerror(-r))
 		     : 0;
 }

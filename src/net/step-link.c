@@ -35,15 +35,15 @@ static int up_apply(struct tunnelnet *n, const struct step *s)
 			if (r <= 0)
 				return net_error(
 					n, r < 0 ? r : -EPERM,
-					"The locks of tunnel %s are not in the kernel as they were written, so "
-					"%s stays down; look at `nft list ruleset`.",
+					"the locks of tunnel %s are not in the kernel as they were written, so "
+					"%s stays down; look at `nft list ruleset`",
 					n->name, s->up.ifname);
 		}
 	r = step_rt(n, s, &rt);
 	if (r == 0)
 		r = rt_link_set_up(rt, step_ifindex(rt, s->up.ifname), true);
 	if (r < 0)
-		return net_error(n, r, "The link %s of tunnel %s cannot be set up: %s.", s->up.ifname, n->name,
+		return net_error(n, r, "the link %s of tunnel %s cannot be set up: %s", s->up.ifname, n->name,
 				 strerror(-r));
 	return 0;
 }
@@ -103,7 +103,7 @@ static int veth_look(struct tunnelnet *n, struct rt_link *ret)
 	if (!veth_is_ours(n, ret))
 		return net_error(
 			n, -EEXIST,
-			"A link named %s exists and nsvpn did not make it; rename or remove it (ip link del %s).",
+			"a link named %s exists and nsvpn did not make it; rename or remove it (ip link del %s)",
 			n->veth, n->veth);
 	return 0;
 }
@@ -148,7 +148,7 @@ static int veth_undo(struct tunnelnet *n, const struct step *s)
 	if (r == 0)
 		r = rt_link_delete(n->host, link.index);
 	if (r < 0 && r != -ENODEV)
-		return net_error(n, r, "The link %s cannot be removed: %s.", n->veth, strerror(-r));
+		return net_error(n, r, "the link %s cannot be removed: %s", n->veth, strerror(-r));
 	return 0;
 }
 
@@ -175,7 +175,7 @@ static int veth_apply(struct tunnelnet *n, const struct step *s)
 	if (r == 0)
 		r = rt_link_set_alias(host, step_ifindex(host, n->veth), n->alias);
 	if (r < 0)
-		return net_error(n, r, "The veth pair %s - %s cannot be made: %s%s.", n->veth, NET_UPLINK, strerror(-r),
+		return net_error(n, r, "the veth pair %s - %s cannot be made: %s%s", n->veth, NET_UPLINK, strerror(-r),
 				 r == -EOPNOTSUPP ? "; this kernel has no veth, set Uplink=socket" : "");
 	return 0;
 }
@@ -218,7 +218,7 @@ static int mtu_apply(struct tunnelnet *n, const struct step *s)
 		if (r == 0 && link.mtu != s->mtu)
 			r = rt_link_set_sizes(rt, link.index, s->mtu, 0, 0);
 		if (r < 0)
-			return net_error(n, r, "The MTU of %s cannot be set to %u: %s.", ifname, s->mtu, strerror(-r));
+			return net_error(n, r, "the MTU of %s cannot be set to %u: %s", ifname, s->mtu, strerror(-r));
 	}
 	return 0;
 }
@@ -254,7 +254,7 @@ static int tun_sizes_check(struct tunnelnet *n, const struct step *s)
 	if (r == 0)
 		r = rt_link_get(rt, NET_TUN, &link);
 	if (r < 0)
-		return net_error(n, r, "Tunnel %s has no %s to configure: %s.", n->name, NET_TUN, strerror(-r));
+		return net_error(n, r, "tunnel %s has no %s to configure: %s", n->name, NET_TUN, strerror(-r));
 	return link.mtu == n->settings.mtu && link.txqlen == TUN_TXQLEN &&
 	       link.gso_max_size == gso_size(n->settings.mtu);
 }
@@ -271,7 +271,7 @@ static int tun_sizes_apply(struct tunnelnet *n, const struct step *s)
 	index = step_ifindex(rt, NET_TUN);
 	r = rt_link_set_sizes(rt, index, mtu, TUN_TXQLEN, 0);
 	if (r < 0)
-		return net_error(n, r, "The MTU of %s cannot be set to %u: %s.", NET_TUN, mtu, strerror(-r));
+		return net_error(n, r, "the MTU of %s cannot be set to %u: %s", NET_TUN, mtu, strerror(-r));
 	/* Only speed hangs on this one. */
 	(void)rt_link_set_sizes(rt, index, 0, 0, gso_size(mtu));
 	return 0;

@@ -10,7 +10,7 @@ static int foreign(struct tunnelnet *n)
 {
 	return net_error(n, -EEXIST,
 			 "%s is a network namespace that nsvpn did not make; remove it (ip netns del %s) or give the "
-			 "tunnel another name.",
+			 "tunnel another name",
 			 n->netns_path, n->name);
 }
 
@@ -37,7 +37,7 @@ static int netns_check(struct tunnelnet *n, const struct step *s)
 	if (r == -ENOENT || r == -ENOTTY)
 		return 0; /* an empty file: a crash between making it and mounting on it */
 	if (r < 0)
-		return net_error(n, r, "%s cannot be opened: %s.", n->netns_path, strerror(-r));
+		return net_error(n, r, "%s cannot be opened: %s", n->netns_path, strerror(-r));
 	if (n->j.netns_ino && n->j.netns_ino != ino)
 		return foreign(n);
 	if (n->ns_fd < 0 || n->j.netns_ino != ino) {
@@ -58,7 +58,7 @@ static int netns_apply(struct tunnelnet *n, const struct step *s)
 	if (r == -EEXIST)
 		return foreign(n);
 	if (r < 0)
-		return net_error(n, r, "The network namespace %s cannot be made: %s.", n->netns_path, strerror(-r));
+		return net_error(n, r, "the network namespace %s cannot be made: %s", n->netns_path, strerror(-r));
 	n->j.netns_ino = 0; /* whatever it was, that one is gone */
 	return adopt(n, fd, ino);
 }
@@ -78,7 +78,7 @@ static int netns_undo(struct tunnelnet *n, const struct step *s)
 		return 0;
 	r = netns_unpin(n->netns_path);
 	if (r < 0)
-		return net_error(n, r, "The namespace %s cannot be removed: %s; try `umount %s`.", n->netns_path,
+		return net_error(n, r, "the namespace %s cannot be removed: %s; try `umount %s`", n->netns_path,
 				 strerror(-r), n->netns_path);
 	return 0;
 }

@@ -301,7 +301,7 @@ int lock_check(struct tunnelnet *n, enum lock_id id)
 		r = mark->text == journal_hash(t.b.s, t.b.len);
 	nft_text_done(&t);
 	if (r < 0)
-		return net_error(n, r, "The %s lock of tunnel %s cannot be written down: %s.", lock_name(id), n->name,
+		return net_error(n, r, "the %s lock of tunnel %s cannot be written down: %s", lock_name(id), n->name,
 				 strerror(-r));
 	if (r == 0)
 		return 0;
@@ -309,7 +309,7 @@ int lock_check(struct tunnelnet *n, enum lock_id id)
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
-		return net_error(n, r, "The %s lock of tunnel %s cannot be read: %s.", lock_name(id), n->name,
+		return net_error(n, r, "the %s lock of tunnel %s cannot be read: %s", lock_name(id), n->name,
 				 strerror(-r));
 	return listing == mark->listing;
 }
@@ -334,7 +334,7 @@ int lock_apply(struct tunnelnet *n, enum lock_id id)
 	nft_text_done(&t);
 	if (r < 0) {
 		escaped = why ? str_escape(why, strlen(why), 300) : NULL;
-		return net_error(n, r, "The %s lock of tunnel %s cannot be set (nftables: %s).", lock_name(id), n->name,
+		return net_error(n, r, "the %s lock of tunnel %s cannot be set (nftables: %s)", lock_name(id), n->name,
 				 escaped ?: strerror(-r));
 	}
 	n->j.locks[id] = mark;
@@ -366,7 +366,7 @@ static int outer_delete(struct tunnelnet *n)
 		if (r > 0)
 			r = nft_delete_table(-EBADF, families[i], n->table);
 		if (r < 0 && r != -ENOENT)
-			return net_error(n, r, "The nftables table %s %s cannot be removed: %s.", families[i], n->table,
+			return net_error(n, r, "the nftables table %s %s cannot be removed: %s", families[i], n->table,
 					 strerror(-r));
 	}
 	n->j.locks[LOCK_OUTER] = (struct lock_mark){ 0 };
@@ -389,7 +389,7 @@ static int step_lock_undo(struct tunnelnet *n, const struct step *s)
 	if (s->lock != LOCK_OUTER)
 		return 0;
 	if (veth_is_there(n))
-		return net_error(n, -EBUSY, "The outer lock of tunnel %s stays because its link %s could not be removed.",
+		return net_error(n, -EBUSY, "the outer lock of tunnel %s stays because its link %s could not be removed",
 				 n->name, n->veth);
 	return outer_delete(n);
 }

@@ -69,7 +69,7 @@ static int route_apply(struct tunnelnet *n, const struct step *s)
 	if (r == 0)
 		r = rt_route_add(rt, &want);
 	if (r < 0)
-		return net_error(n, r, "The route to %s in tunnel %s cannot be set: %s.",
+		return net_error(n, r, "the route to %s in tunnel %s cannot be set: %s",
 				 inprefix_format(&s->route.route.dst, buf, sizeof(buf)), n->name, strerror(-r));
 	return 0;
 }
@@ -141,7 +141,7 @@ static int rule_apply(struct tunnelnet *n, const struct step *s)
 	if (r == 0)
 		r = rt_rule_add(rt, &s->rule);
 	if (r < 0)
-		return net_error(n, r, "The policy rule of tunnel %s cannot be set: %s%s.", n->name, strerror(-r),
+		return net_error(n, r, "the policy rule of tunnel %s cannot be set: %s%s", n->name, strerror(-r),
 				 r == -EOPNOTSUPP ? " (this kernel has no policy routing; set Uplink=socket)" : "");
 	return 0;
 }
@@ -315,7 +315,7 @@ static int tun_walk(struct tunnelnet *n, const struct step *s, bool defaults, bo
 		r = exact(rt, index, defaults, &w, fix);
 	free(w.v);
 	if (r < 0)
-		return net_error(n, r, "The routes of tunnel %s cannot be set: %s.", n->name, strerror(-r));
+		return net_error(n, r, "the routes of tunnel %s cannot be set: %s", n->name, strerror(-r));
 	return r;
 }
 
@@ -332,7 +332,7 @@ static int tun_remove(struct tunnelnet *n, const struct step *s, bool defaults)
 		return 0; /* they went with the device */
 	r = exact(rt, index, defaults, &none, true);
 	if (r < 0)
-		return net_error(n, r, "The routes of tunnel %s cannot be removed: %s.", n->name, strerror(-r));
+		return net_error(n, r, "the routes of tunnel %s cannot be removed: %s", n->name, strerror(-r));
 	return 0;
 }
 

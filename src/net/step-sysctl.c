@@ -71,7 +71,7 @@ static int rows_run(struct tunnelnet *n, const struct step *s, bool write, int *
 
 	r = s->inside ? netns_call(n->ns_fd, rows_walk, &c) : rows_walk(&c);
 	if (r < 0)
-		return net_error(n, r, "/proc/sys/net/%s cannot be %s: %s.", c.failed, write ? "written" : "read",
+		return net_error(n, r, "/proc/sys/net/%s cannot be %s: %s", c.failed, write ? "written" : "read",
 				 strerror(-r));
 	*ret_wrong = c.wrong;
 	return 0;
@@ -223,7 +223,7 @@ int forward_note(struct tunnelnet *n)
 	int r = note_interface(n, n->j.server.addr.family, n->j.outgoing);
 
 	if (r < 0)
-		return net_error(n, r, "Forwarding on %s cannot be prepared: %s; Uplink=socket needs none.",
+		return net_error(n, r, "forwarding on %s cannot be prepared: %s; Uplink=socket needs none",
 				 n->j.outgoing, strerror(-r));
 	return 0;
 }
@@ -280,8 +280,8 @@ static int forward_apply(struct tunnelnet *n, const struct step *s)
 		r = sysctl_write(path, 1);
 	if (r < 0)
 		return net_error(n, r,
-				 "Forwarding cannot be switched on (/proc/sys/net/%s: %s); set Uplink=socket in the "
-				 "tunnel's settings.conf, which needs none.",
+				 "forwarding cannot be switched on (/proc/sys/net/%s: %s); set Uplink=socket in the "
+				 "tunnel's settings.conf, which needs none",
 				 path, strerror(-r));
 	return 0;
 }
@@ -324,7 +324,7 @@ int forward_restore(struct tunnelnet *n)
 		if (r > 0)
 			machine6 = true;
 		if (r < 0 && first == 0)
-			first = net_error(n, r, "/proc/sys/net/%s cannot be put back to %u: %s.", s->path, s->old_value,
+			first = net_error(n, r, "/proc/sys/net/%s cannot be put back to %u: %s", s->path, s->old_value,
 					  strerror(-r));
 	}
 	if (first == 0)
@@ -427,7 +427,7 @@ static int forward_lan_apply(struct tunnelnet *n, const struct step *s)
 	int r = lan_foreach(n, lan_note);
 
 	if (r < 0)
-		return net_error(n, r, "Forwarding for the exceptions of tunnel %s cannot be prepared: %s.", n->name,
+		return net_error(n, r, "forwarding for the exceptions of tunnel %s cannot be prepared: %s", n->name,
 				 strerror(-r));
 	r = net_journal(n);
 	if (r == 0)

@@ -53,7 +53,7 @@ static int taken_routes(struct tunnelnet *n, struct rt *rt, int own_index, int f
 
 	r = rt_route_list(rt, family, 0, 0, &routes, &count);
 	if (r < 0)
-		return net_error(n, r, "The routes of this machine cannot be read: %s.", strerror(-r));
+		return net_error(n, r, "the routes of this machine cannot be read: %s", strerror(-r));
 	for (size_t i = 0; i < count && r == 0; i++)
 		if (routes[i].dst.len >= DEFAULT_LIKE && (!own_index || routes[i].oif != own_index) &&
 		    routes[i].type != RTN_MULTICAST)
@@ -69,7 +69,7 @@ static int taken_addrs(struct tunnelnet *n, struct rt *rt, int own_index, struct
 
 	r = rt_addr_list(rt, 0, &addrs, &count);
 	if (r < 0)
-		return net_error(n, r, "The addresses of this machine cannot be read: %s.", strerror(-r));
+		return net_error(n, r, "the addresses of this machine cannot be read: %s", strerror(-r));
 	for (size_t i = 0; i < count && r == 0; i++)
 		if (!own_index || addrs[i].ifindex != own_index)
 			r = taken_add(t, &addrs[i].local);
@@ -181,7 +181,7 @@ static int choose6(struct tunnelnet *n, const struct taken *t, struct inprefix *
 		bool free_one = true;
 
 		if (r < 0)
-			return net_error(n, r, "No IPv6 addresses can be chosen for tunnel %s: %s.", n->name, strerror(-r));
+			return net_error(n, r, "no IPv6 addresses can be chosen for tunnel %s: %s", n->name, strerror(-r));
 		for (size_t k = 0; k < t->n && free_one; k++)
 			free_one = t->v[k].addr.family != AF_INET6 || t->v[k].len < ULA_LEN ||
 				   !inprefix_overlaps(&t->v[k], &p);
@@ -190,7 +190,7 @@ static int choose6(struct tunnelnet *n, const struct taken *t, struct inprefix *
 			return 0;
 		}
 	}
-	return net_error(n, -EADDRINUSE, "No IPv6 addresses are left for the veth of tunnel %s.", n->name);
+	return net_error(n, -EADDRINUSE, "no IPv6 addresses are left for the veth of tunnel %s", n->name);
 }
 
 static int choose(struct tunnelnet *n, const struct taken *t)
@@ -211,8 +211,8 @@ static int choose(struct tunnelnet *n, const struct taken *t)
 			return 0;
 		}
 	return net_error(n, -EADDRINUSE,
-			 "This machine already routes every private IPv4 network, so the veth of tunnel %s can get no "
-			 "address; set Uplink=socket in its settings.conf, which needs none.",
+			 "this machine already routes every private IPv4 network, so the veth of tunnel %s can get no "
+			 "address; set Uplink=socket in its settings.conf, which needs none",
 			 n->name);
 }
 

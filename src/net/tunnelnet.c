@@ -78,7 +78,7 @@ int tunnelnet_new(struct tunnelnet **ret, const char *name, enum uplink uplink, 
 		return -ENOMEM;
 	n->ns_fd = -EBADF;
 	if (!tunnel_name_is_valid(name))
-		return net_finish(n, net_error(n, -EINVAL, "A tunnel's name has 1 to 10 characters of a-z, 0-9 and -."),
+		return net_finish(n, net_error(n, -EINVAL, "a tunnel's name has 1 to 10 characters of a-z, 0-9 and -"),
 				  ret_error);
 	r = set_names(n, name);
 	if (r < 0)
@@ -91,7 +91,7 @@ int tunnelnet_new(struct tunnelnet **ret, const char *name, enum uplink uplink, 
 	n->damaged = r == -EUCLEAN;
 	if (r < 0 && r != -ENOENT && r != -EUCLEAN)
 		return net_finish(n,
-				  net_error(n, r, "The journal %s cannot be read: %s.", n->journal_path, strerror(-r)),
+				  net_error(n, r, "the journal %s cannot be read: %s", n->journal_path, strerror(-r)),
 				  ret_error);
 	if (r < 0)
 		n->j.uplink = uplink;
@@ -173,7 +173,7 @@ static int check_foreign(struct tunnelnet *n)
 	if (access(n->netns_path, F_OK) == 0)
 		return net_error(n, -EEXIST,
 				 "%s exists and nsvpn did not make it; remove it (ip netns del %s) or give the tunnel "
-				 "another name.",
+				 "another name",
 				 n->netns_path, n->name);
 	if (n->rootless)
 		return 0;
@@ -181,12 +181,12 @@ static int check_foreign(struct tunnelnet *n)
 	if (r > 0)
 		return net_error(
 			n, -EEXIST,
-			"An nftables table %s exists and this nsvpn did not make it; remove it (nft delete table "
-			"inet %s; nft delete table arp %s) or give the tunnel another name.",
+			"an nftables table %s exists and this nsvpn did not make it; remove it (nft delete table "
+			"inet %s; nft delete table arp %s) or give the tunnel another name",
 			n->table, n->table, n->table);
 	if (r < 0)
-		return net_error(n, r, "The nftables tables of this machine cannot be read: %s%s.", strerror(-r),
-				 r == -EPROTO || r == -EINVAL ? " (does this kernel have nf_tables?)" : "");
+		return net_error(n, r, "the nftables tables of this machine cannot be read: %s%s", strerror(-r),
+				 r == -EPROTO || r == -EINVAL ? " (does this kernel have nf_tables, and this process CAP_NET_ADMIN?)" : "");
 	r = net_host(n, &host);
 	if (r < 0)
 		return r;
@@ -194,8 +194,8 @@ static int check_foreign(struct tunnelnet *n)
 	if (r == 0)
 		return net_error(
 			n, -EEXIST,
-			"A link named %s exists and this nsvpn did not make it; rename or remove it (ip link del "
-			"%s).",
+			"a link named %s exists and this nsvpn did not make it; rename or remove it (ip link del "
+			"%s)",
 			n->veth, n->veth);
 	return r == -ENODEV ? 0 : r;
 }
@@ -224,7 +224,7 @@ int net_choose(struct tunnelnet *n)
 	int r = choose_mark(n);
 
 	if (r < 0)
-		return net_error(n, r, "No firewall mark is left for tunnel %s: %s.", n->name, strerror(-r));
+		return net_error(n, r, "no firewall mark is left for tunnel %s: %s", n->name, strerror(-r));
 	return journal_has_veth(&n->j) ? subnet_choose(n) : 0;
 }
 
@@ -243,14 +243,14 @@ static int begin_journal(struct tunnelnet *n)
 		return r;
 	r = dir_make(n->run_dir, 0755);
 	if (r < 0)
-		return net_error(n, r, "The folder %s cannot be made: %s.", n->run_dir, strerror(-r));
+		return net_error(n, r, "the folder %s cannot be made: %s", n->run_dir, strerror(-r));
 	return net_journal(n);
 }
 
 static int remove_journal(struct tunnelnet *n)
 {
 	if (unlink(n->journal_path) < 0 && errno != ENOENT)
-		return net_error(n, -errno, "The journal %s cannot be removed: %s.", n->journal_path, strerror(errno));
+		return net_error(n, -errno, "the journal %s cannot be removed: %s", n->journal_path, strerror(errno));
 	(void)rmdir(n->run_dir); /* somebody else may keep files there */
 	journal_done(&n->j);
 	n->j.uplink = n->wanted;
@@ -283,13 +283,13 @@ static int refuse_prepare(struct tunnelnet *n)
 	if (n->damaged)
 		return net_error(
 			n, -EUCLEAN,
-			"The journal %s is damaged, so tunnel %s stays locked as it is; `nsvpn down %s` removes "
-			"what is left of it.",
+			"the journal %s is damaged, so tunnel %s stays locked as it is; `nsvpn down %s` removes "
+			"what is left of it",
 			n->journal_path, n->name, n->name);
 	if (n->have_journal && n->j.uplink != n->wanted)
 		return net_error(n, -EBUSY,
-				 "Tunnel %s is still built with Uplink=%s; `nsvpn down %s` first, then the new setting "
-				 "takes effect.",
+				 "tunnel %s is still built with Uplink=%s; `nsvpn down %s` first, then the new setting "
+				 "takes effect",
 				 n->name, uplink_to_string(n->j.uplink), n->name);
 	return 0;
 }

@@ -167,14 +167,14 @@ static int veth_accepts(struct tunnelnet *n, const struct endpoint *server, cons
 
 	if (way->type == RTN_LOCAL || way->type == RTN_BROADCAST || way->type == RTN_MULTICAST)
 		return net_error(n, -EHOSTUNREACH,
-				 "The server %s is an address of this machine itself, which a veth cannot reach; set "
-				 "Uplink=socket in the settings.conf of tunnel %s.",
+				 "the server %s is an address of this machine itself, which a veth cannot reach; set "
+				 "Uplink=socket in the settings.conf of tunnel %s",
 				 inaddr_format(&server->addr, buf, sizeof(buf)), n->name);
 	if (inaddr_is_link_local(&server->addr))
 		return net_error(
 			n, -EHOSTUNREACH,
-			"The server %s is a link-local address, which is not forwarded; set Uplink=socket in the "
-			"settings.conf of tunnel %s.",
+			"the server %s is a link-local address, which is not forwarded; set Uplink=socket in the "
+			"settings.conf of tunnel %s",
 			inaddr_format(&server->addr, buf, sizeof(buf)), n->name);
 	return 0;
 }

@@ -160,6 +160,7 @@ sleep 1
 kill -INT $up
 wait $up
 is "Ctrl-C in the middle of up: exit code" 130 $?
+is "Ctrl-C in the middle of up: what became of it" "nsvpn: interrupted; home is taken down again" "$(cat $WORK/int.out)"
 ok "Ctrl-C in the middle of up: nothing is left" no_leftovers
 in_ns vpn nft delete table ip gap
 # Two at once.

@@ -58,6 +58,39 @@ is "as nobody: exit code" 0 $rc
 ok "as nobody: says what it could not see" jq -e '(.unseen | length) == 1 and (.unseen[0] | test("only root"))' <<<"$out"
 ok "as nobody: and what it could" jq -e '[.findings[] | select(.topic == "names")] | length > 0' <<<"$out"
 
+# ---- containers that may little ----
+bare() { nsenter --net=/run/netns/host -- setpriv --bounding-set="-$1" --inh-caps="-$1" "$NSVPN" "${@:2}"; }
+bare net_admin doctor --json >$WORK/bare.json
+ok "without CAP_NET_ADMIN: doctor says that, and nothing that is not so" jq -e '[.findings[] | select(.topic == "kernel" and .level == "problem") | .object] == ["capabilities"]' $WORK/bare.json
+like "without CAP_SYS_ADMIN: doctor says that, too" '^problem  kernel: no network namespace can be made here' "$(bare sys_admin doctor)"
+for c in net_admin sys_admin; do
+  out=$(bare $c up home 2>&1)
+  is "without $c: up fails" 1 $?
+  like "without $c: with a sentence" '^nsvpn: .*(CAP_NET_ADMIN|network namespace)' "$out"
+  ok "without $c: and leaves nothing" no_leftovers
+done
+
+# ---- the tunnels' files, and room for ours ----
+cp -p $NSVPN_ETC/tunnels/home/settings.conf $WORK/settings.conf
+echo 'Uplnk=veth' >>$NSVPN_ETC/tunnels/home/settings.conf
+doctor_says "a mistake in settings.conf" 1 "$(about tunnels home problem)"
+like "in the words of up" 'problem  tunnels: tunnel home cannot be used: .*settings.conf:3:1: unknown key .Uplnk.* did you mean .Uplink.' "$(nsvpn doctor)"
+cp -p $WORK/settings.conf $NSVPN_ETC/tunnels/home/settings.conf
+mount -t tmpfs -o size=64k,mode=700 full $NSVPN_STATE || exit 1
+head -c 32k /dev/zero >$NSVPN_STATE/fill
+doctor_says "a full disk" 1 "$(about service $NSVPN_STATE problem)"
+umount $NSVPN_STATE
+mount -t tmpfs -o ro,size=4k full $NSVPN_STATE || exit 1
+doctor_says "a disk that is read-only" 1 '.findings[] | select(.topic == "service" and .level == "problem") | .text | test("is read-only")'
+umount $NSVPN_STATE
+gw=$(host ip -6 route show default)
+host ip route del default
+host ip -6 route del default
+doctor_says "no way out" 0 "$(about network "default route" warning)"
+host ip route add default via 192.168.77.1
+host ip -6 route add $gw
+doctor_says "a way out" 0 "$(about network "default route" ok)"
+
 # ---- the helper runs, and does not ----
 ok "up" nsvpn up home --timeout 20
 doctor_says "a tunnel that is up" 0 '[.findings[] | select(.topic == "leftovers" and .level == "ok")] | length == 1'

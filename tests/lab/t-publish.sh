@@ -260,7 +260,7 @@ $ALLOW"
   lab_import b work $u
   for t in home work; do printf '[Tunnel]\nUplink=%s\n[Exceptions]\nPublish=tcp:7000\n' $u >$NSVPN_ETC/tunnels/$t/settings.conf; done
   nsvpn up work --timeout 20 >/dev/null 2>&1
-  like "$u: refused: a port of another tunnel" 'Tunnel work publishes TCP port 7000 already' "$(nsvpn up home --timeout 5 2>&1; nsvpn logs home 2>&1)"
+  like "$u: refused: a port of another tunnel" 'tunnel work publishes TCP port 7000 already' "$(nsvpn up home --timeout 5 2>&1; nsvpn logs home 2>&1)"
   nsvpn down --all >/dev/null 2>&1
   nsvpn remove work >/dev/null 2>&1
   ok "$u: nothing is left of what was refused" no_leftovers

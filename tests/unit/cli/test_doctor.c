@@ -135,6 +135,26 @@ Test(doctor, a_router_that_is_deaf_for_advertisements)
 	cr_assert_null(about("IPv6 forwarding"));
 }
 
+Test(doctor, a_machine_that_is_connected_to_nothing)
+{
+	/* A network of its own, and IPv6's "unreachable". */
+	put("/proc/net/route", "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\n"
+			       "eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n");
+	put("/proc/net/ipv6_route", "00000000000000000000000000000000 00 00000000000000000000000000000000 00 "
+				    "00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo\n");
+	doctor_network(&doctor);
+	must_say("default route", FINDING_WARNING, "no default route");
+}
+
+Test(doctor, a_machine_with_a_way_out)
+{
+	put("/proc/net/route", "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\n");
+	put("/proc/net/ipv6_route", "00000000000000000000000000000000 00 00000000000000000000000000000000 00 "
+				    "fd000000000000000000000000000001 00000400 00000003 00000000 00000003     eth0\n");
+	doctor_network(&doctor);
+	must_say("default route", FINDING_OK, "IPv4 no, IPv6 yes");
+}
+
 Test(doctor, a_kernel_without_ipv6)
 {
 	put("/proc/sys/net/ipv4/ip_forward", "0\n");

@@ -179,7 +179,7 @@ Test(net_exceptions, ports_that_are_taken_are_refused)
 	must_ok(tunnelnet_prepare(a, error));
 	b = machine_tunnel("work", UPLINK_SOCKET);
 	tunnelnet_set_exceptions(b, &e);
-	must_fail(tunnelnet_prepare(b, error), EADDRINUSE, "Tunnel home publishes TCP port 8080 already");
+	must_fail(tunnelnet_prepare(b, error), EADDRINUSE, "tunnel home publishes TCP port 8080 already");
 	/* What stands is not looked at again: somebody who listens now does not take the tunnel down. */
 	fd = socket(AF_INET6, SOCK_STREAM, 0);
 	cr_assert(bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(fd, 1) == 0);
