@@ -311,6 +311,24 @@ static bool has_ended(int pidfd)
 	return poll(&p, 1, 0) != 0;
 }
 
+static int check_uids(const struct status *s, uid_t uid)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(s->uids); i++)
+		if (s->uids[i] != uid)
+			return -EPERM;
+	return 0;
+}
+
+/* It may have become a setuid program in between, whose limits are not the user's. */
+static int check_again(pid_t pid, uid_t uid, const char **ret_what)
+{
+	struct status s;
+	int r = read_status(pid, &s);
+
+	*ret_what = "identity";
+	return r < 0 ? r : check_uids(&s, uid);
+}
+
 int attributes_adopt(pid_t pid, uid_t uid, char **ret_error)
 {
 	_cleanup_(closep) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -320,13 +338,14 @@ int attributes_adopt(pid_t pid, uid_t uid, char **ret_error)
 	int r;
 
 	r = pidfd < 0 ? -errno : read_status(pid, &s);
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(s.uids); i++)
-		if (s.uids[i] != uid)
-			r = -EPERM;
+	if (r >= 0)
+		r = check_uids(&s, uid);
 	if (r >= 0)
 		r = check_confinement(pid, &s, &error);
 	if (r >= 0)
 		r = adopt(pid, &s, &what);
+	if (r >= 0)
+		r = check_again(pid, uid, &what);
 	if (r >= 0 && has_ended(pidfd))
 		r = -ESRCH;
 	if (r < 0)
