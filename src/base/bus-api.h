@@ -16,7 +16,7 @@
  *   Up(s name, a{sv} options) -> ()      starts; returns when the tunnel is connecting. Options: "credentials" h (a
  *                                        pipe or memfd: user LF password LF), "uplink" s. Already up: no-op.
  *                                        Progress: PropertiesChanged of the tunnel object.
- *   Down(s name, a{sv} options) -> (a(us) processes)   options: "kill" b. Returns when down; the pids and command
+ *   Down(s name, a{sv} options) -> (a(us) processes)   options: "kill" b (one's own; root: all). Returns when down; the pids and command
  *                                        names that stay locked in (empty: everything is gone).
  *   Answer(s name, h answer) -> ()       to the tunnel's Question: one line in a pipe or memfd
  *   Plan(s name) -> (s text)             every change `up` would make; changes nothing

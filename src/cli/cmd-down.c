@@ -35,7 +35,10 @@ static int print_processes(struct down *d, const char *name, sd_bus_message *m)
 			json_end_object(&d->json);
 			continue;
 		}
-		if (n == 0)
+		if (n == 0 && d->kill && !place_is_ours())
+			printf("%s is down; programs of others stay locked in, without network (`sudo nsvpn down --kill %s` ends "
+			       "them):\n", name, name);
+		else if (n == 0)
 			printf("%s is down; programs stay locked in, without network (`nsvpn down%s --kill %s` ends them):\n",
 			       name, rootless_word(), name);
 		if (n++ < PROCESSES_SHOWN)

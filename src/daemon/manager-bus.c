@@ -292,6 +292,7 @@ static void done_down(void *userdata, struct tunnel *t, const char *error_name, 
 static int method_down(struct bus_context *c, sd_bus_message *m, sd_bus_error *error)
 {
 	static const struct option_row rows[] = { { "kill", "b", offsetof(struct options, kill) } };
+	const struct sender *who = bus_context_sender(c, m);
 	struct options o = { .kill = 0 };
 	struct tunnel *t;
 	const char *name;
@@ -304,7 +305,9 @@ static int method_down(struct bus_context *c, sd_bus_message *m, sd_bus_error *e
 		r = get_tunnel(c, name, &t, error);
 	if (r < 0)
 		return r;
-	tunnel_down(t, o.kill, done_down, sd_bus_message_ref(m));
+	if (!who)
+		return -EACCES;
+	tunnel_down(t, o.kill ? who->uid : TUNNEL_KILL_NOBODY, done_down, sd_bus_message_ref(m));
 	return 1;
 }
 

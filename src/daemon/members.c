@@ -159,7 +159,7 @@ static bool let_go(struct members *m, int folder, const char *name)
 		return false;
 	}
 	log_tunnel_info(t, "its last program ended");
-	tunnel_down(t, false, on_down, NULL);
+	tunnel_down(t, TUNNEL_KILL_NOBODY, on_down, NULL);
 	return false;
 }
 

@@ -123,7 +123,7 @@ void tunnel_answer_ups(struct tunnel *t)
 
 /* ---- down ----------------------------------------------------------------------------------------------------------- */
 
-void tunnel_down(struct tunnel *t, bool kill, tunnel_reply_fn fn, void *userdata)
+void tunnel_down(struct tunnel *t, uid_t killer, tunnel_reply_fn fn, void *userdata)
 {
 	if (t->state == TUNNEL_STATE_DOWN && !t->in_kernel) {
 		fn(userdata, t, NULL, NULL);
@@ -133,8 +133,10 @@ void tunnel_down(struct tunnel *t, bool kill, tunnel_reply_fn fn, void *userdata
 		fn(userdata, t, BUS_ERROR_FAILED, "no memory");
 		return;
 	}
-	if (kill)
+	if (killer != TUNNEL_KILL_NOBODY) {
+		t->killer = t->kill && t->killer == 0 ? 0 : killer;
 		t->kill = true;
+	}
 	if (!tunnel_event(t, TUNNEL_EVENT_DOWN, "down"))
 		tunnel_answer_downs(t, BUS_ERROR_FAILED, "the tunnel is being prepared");
 }

@@ -3,6 +3,7 @@
  * namespace and inner lock last, and only when nobody lives there. A crash at any line leaves locks and a journal without
  * intent, which the next start takes down.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/syscall.h>
 
@@ -16,6 +17,7 @@
 #define KILL_ROUND (100 * USEC_PER_MSEC)
 #define KILL_TERM_ROUNDS 20 /* two seconds between SIGTERM and SIGKILL */
 #define KILL_ROUNDS_MAX 30
+#define STATUS_MAX 65536
 #define DRAIN_RECHECK (5 * USEC_PER_SEC) /* for whoever came in after the watches were set */
 
 void tunnel_stop_done(struct tunnel *t)
@@ -122,17 +124,45 @@ static void teardown(struct tunnel *t)
 	tunnel_answer_ups(t);
 }
 
+/* As kill(2) would have it. The real uid: a setuid program and our own supervisor are still the user's. */
+static bool may_end(uid_t killer, pid_t pid)
+{
+	_cleanup_(freep) char *path = str_format("/proc/%d/status", (int)pid), *text = NULL;
+	const char *line;
+	unsigned uid;
+	size_t len;
+
+	if (killer == 0)
+		return true;
+	if (!path || file_read(AT_FDCWD, path, STATUS_MAX, &text, &len) < 0)
+		return false; /* it just ended */
+	line = strstr(text, "\nUid:");
+	return line && sscanf(line, "\nUid: %u", &uid) == 1 && uid == killer;
+}
+
 /* A pidfd first, so that the signal reaches the process that was seen and no later one of the same number. */
 static void signal_all(struct tunnel *t, const struct netproc *inside, size_t n, int signo)
 {
 	for (size_t i = 0; i < n; i++) {
 		_cleanup_(closep) int pidfd = (int)syscall(SYS_pidfd_open, inside[i].pid, 0);
 
-		if (pidfd < 0)
-			continue; /* gone */
+		/* Gone; or gone since, and its number is somebody else's, whom the pidfd does not mean. */
+		if (pidfd < 0 || !may_end(t->killer, inside[i].pid))
+			continue;
 		log_tunnel_info(t, "signal %d to process %d (%s)", signo, inside[i].pid, inside[i].comm);
 		(void)syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0); /* it may have ended just now */
 	}
+}
+
+/* Of those inside, whom this `down --kill` ends; in place. How many. */
+static size_t keep_killable(const struct tunnel *t, struct netproc *inside, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (may_end(t->killer, inside[i].pid))
+			inside[kept++] = inside[i];
+	return kept;
 }
 
 static int on_kill_timer(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata)
@@ -150,7 +180,10 @@ static bool kill_round(struct tunnel *t)
 	_cleanup_(freep) struct netproc *inside = NULL;
 	size_t n = 0;
 
-	if (!t->kill || t->kill_rounds >= KILL_ROUNDS_MAX || tunnel_processes(t, &inside, &n) < 0 || n == 0)
+	if (!t->kill || t->kill_rounds >= KILL_ROUNDS_MAX || tunnel_processes(t, &inside, &n) < 0)
+		return false;
+	n = keep_killable(t, inside, n);
+	if (n == 0)
 		return false;
 	if (t->kill_rounds == 0)
 		signal_all(t, inside, n, SIGTERM);

@@ -84,6 +84,7 @@ struct tunnel {
 	sd_event_source *restart_timer;
 	struct request *downs, *ups;
 	bool kill;            /* `down --kill` */
+	uid_t killer;         /* whose */
 	unsigned kill_rounds;
 	sd_event_source *stop_timer;
 	sd_event_source **watches; /* DRAINING: one pidfd each */
@@ -114,8 +115,12 @@ DEFINE_CLEANUP(struct tunnel *, tunnel_free)
 
 /* Answers when the tunnel is connecting (or was up anyway). options->auth_fd stays the caller's. */
 void tunnel_up(struct tunnel *t, const struct up_options *options, tunnel_reply_fn fn, void *userdata);
-/* Answers when everything is gone, or only programs are left (then the state is DRAINING). */
-void tunnel_down(struct tunnel *t, bool kill, tunnel_reply_fn fn, void *userdata);
+/*
+ * Answers when everything is gone, or only programs are left (then the state is DRAINING). killer: whose programs inside are
+ * ended, for root everybody's; what kill(2) would not let him end stays. Of two at a time root's, or the later one's.
+ */
+#define TUNNEL_KILL_NOBODY ((uid_t)-1)
+void tunnel_down(struct tunnel *t, uid_t killer, tunnel_reply_fn fn, void *userdata);
 
 /* Recovery (manager.c). */
 void tunnel_recover_up(struct tunnel *t, enum uplink uplink);

@@ -95,7 +95,7 @@ void tunnel_up(struct tunnel *t, const struct up_options *options, tunnel_reply_
 	fn(userdata, t, NULL, NULL);
 }
 
-void tunnel_down(struct tunnel *t, bool kill _unused_, tunnel_reply_fn fn, void *userdata)
+void tunnel_down(struct tunnel *t, uid_t killer _unused_, tunnel_reply_fn fn, void *userdata)
 {
 	fn(userdata, t, NULL, NULL);
 }

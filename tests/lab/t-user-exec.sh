@@ -118,6 +118,21 @@ like "an empty name" 'name of the program is empty.*rc 127' "$(weird 'nsvpn exec
 like "status of a tunnel that is not there" 'nope is not configured.*rc 3' "$(weird 'nsvpn status nope; echo rc $?' | xargs)"
 is "nothing of them is left" "" "$(box systemctl list-units --plain --no-legend 'nsvpn-exec-*')"
 
+# ---- down --kill -----------------------------------------------------------------------------------------------------------
+running() { box pgrep -f "^sleep $1\$" >/dev/null; }
+box nsvpn exec -- sleep 10001 >/dev/null 2>&1 &
+box_session alice nsvpn exec -- sleep 10002 >/dev/null 2>&1 &
+ok "a program of root's inside" wait_for 20 running 10001
+ok "and one of alice's" wait_for 20 running 10002
+out=$(box_session alice nsvpn down --kill home 2>&1)
+like "alice's down --kill leaves root's" 'programs of others stay locked in.*sudo nsvpn down --kill home.*sleep' "$(xargs <<<"$out")"
+ok "it runs" running 10001
+no_alice() { ! running 10002; }
+ok "hers has ended" wait_for 10 no_alice
+ok "root's down --kill ends the rest" box nsvpn down --kill home
+is "everything is gone" "" "$(box sh -c 'ls /run/netns')"
+ok "up again" box nsvpn up home --timeout 20
+
 # ---- what it cannot ------------------------------------------------------------------------------------------------------
 no() { # DESCRIPTION SCRIPT: must not succeed inside
   is "$1" refused "$(box_session alice nsvpn exec -- sh -c "$2 >/dev/null 2>&1 && echo done || echo refused")"

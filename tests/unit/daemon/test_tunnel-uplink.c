@@ -188,7 +188,7 @@ Test(tunnel_uplink, a_tunnel_that_is_down_listens_to_nothing)
 	struct reply r = { 0 };
 
 	connect_first();
-	tunnel_down(home(), false, on_reply, &r);
+	tunnel_down(home(), TUNNEL_KILL_NOBODY, on_reply, &r);
 	cr_assert(run_until(reply_is_done, &r, 10));
 	cr_assert_null(home()->uplink_io);
 	cr_assert_null(home()->uplink_clock);

@@ -8,7 +8,9 @@
 
 #include "base/bus-api.h"
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/process.h"
+#include "base/str.h"
 #include "daemon/auth-pair.h"
 #include "daemon/tunnel-inputs.h"
 #include "world.h"
@@ -28,13 +30,18 @@ static void up_and_connect(script_fn script)
 	cr_assert(run_until_state(home(), TUNNEL_STATE_CONNECTED));
 }
 
-static struct reply down_and_wait(bool kill_them)
+static struct reply down_by(uid_t killer)
 {
 	struct reply r = { 0 };
 
-	tunnel_down(home(), kill_them, on_reply, &r);
+	tunnel_down(home(), killer, on_reply, &r);
 	cr_assert(run_until(reply_is_done, &r, 10));
 	return r;
+}
+
+static struct reply down_and_wait(bool kill_them)
+{
+	return down_by(kill_them ? 0 : TUNNEL_KILL_NOBODY);
 }
 
 Test(tunnel, comes_up_and_goes_down_leaving_nothing)
@@ -83,10 +90,10 @@ Test(tunnel, up_during_down_is_queued)
 	struct reply down = { 0 }, up = { 0 }, up2 = { 0 }, down2 = { 0 };
 
 	up_and_connect(play_good);
-	tunnel_down(home(), false, on_reply, &down);
+	tunnel_down(home(), TUNNEL_KILL_NOBODY, on_reply, &down);
 	tunnel_up(home(), &o, on_reply, &up);
 	tunnel_up(home(), &o, on_reply, &up2);
-	tunnel_down(home(), false, on_reply, &down2);
+	tunnel_down(home(), TUNNEL_KILL_NOBODY, on_reply, &down2);
 	cr_assert(!up.done && !down.done);
 	cr_assert(run_until(reply_is_done, &up2, 10));
 	cr_assert(down.done && down2.done && up.done);
@@ -453,6 +460,42 @@ Test(tunnel, kill_ends_programs_also_stubborn_ones)
 	cr_assert_str_empty(down_and_wait(true).name);
 	cr_assert_eq(home()->state, TUNNEL_STATE_DOWN);
 	cr_assert(!net.locked);
+}
+
+static int sleep_as_another(void *userdata _unused_)
+{
+	/* Without root it stays ours, which the test knows. */
+	if (geteuid() == 0 && setresuid(4242, 4242, 4242) < 0)
+		return 1;
+	return sleep_for_ever(NULL);
+}
+
+static uid_t real_uid(pid_t pid)
+{
+	_cleanup_(freep) char *path = str_format("/proc/%d/status", (int)pid), *text = NULL;
+	unsigned uid = 0;
+	size_t len;
+
+	cr_assert_eq(file_read(AT_FDCWD, path, 65536, &text, &len), 0);
+	cr_assert_eq(sscanf(strstr(text, "\nUid:"), "\nUid: %u", &uid), 1);
+	return uid;
+}
+
+Test(tunnel, a_user_ends_his_own_programs_and_nobody_elses)
+{
+	uid_t another = geteuid() == 0 ? 4242 : geteuid();
+	pid_t pid;
+
+	up_and_connect(play_good);
+	cr_assert_eq(process_fork(sleep_as_another, NULL, &pid, NULL), 0);
+	net.inside[net.n_inside++] = pid;
+	while (real_uid(pid) != another)
+		(void)usleep(1000); /* the suite's time limit ends it */
+	cr_assert_str_empty(down_by(4243).name);
+	cr_assert_eq(home()->state, TUNNEL_STATE_DRAINING, "what is not his stays locked in");
+	cr_assert_eq(kill(pid, 0), 0, "alive");
+	cr_assert_str_empty(down_by(another).name);
+	cr_assert_eq(home()->state, TUNNEL_STATE_DOWN);
 }
 
 Test(tunnel, a_failed_teardown_is_reported_and_can_be_repeated)
