@@ -66,6 +66,15 @@ access() { box sh -c "printf '[Access]\nUsers=$1\n' >/etc/nsvpn/tunnels/home/set
   like "control: Answer is let through, to a tunnel that asks nothing" 'Error.*asks nothing|Error.*no question' "$(box_session alice buscall $(call Answer) 2>&1)"
   ok "control: Reload by root" box buscall $(call Reload)
 }
+
+# As installed: who is not at the machine is asked for a password, and so is who sits at it for what concerns all users.
+for m in Up Down Answer Exec Reload; do
+  # shellcheck disable=SC2046
+  refused "a session over SSH: $m" 'password' box_ssh bob buscall $(call $m)
+done
+refused "a local session: Reload" 'password' box_session bob buscall Reload
+is "an inactive session is like one over SSH" "$(box pkaction --verbose | awk '/^org\.nsvpn1\./ { on = 1 } /^[a-z]/ && !/^org\.nsvpn1\./ { on = 0 } on && /implicit any/ { print $3 }')" \
+  "$(box pkaction --verbose | awk '/^org\.nsvpn1\./ { on = 1 } /^[a-z]/ && !/^org\.nsvpn1\./ { on = 0 } on && /implicit inactive/ { print $3 }')"
 rule AUTH_ADMIN
 out=$(box_as bob buscall --agent no Plan home 2>&1)
 like "control: polkit asks the caller's own agent" 'asked 1' "$out"
