@@ -213,7 +213,10 @@ $(F)/fuzz_bus: $(FUZZ_OBJS_bus)
 $(F)/fuzz_bus: FUZZ_EXTRA := $(FUZZ_OBJS_bus) $(LIBS_systemd)
 $(F)/fuzz_handover: $(FUZZ_OBJS_handover)
 $(F)/fuzz_handover: FUZZ_EXTRA := $(FUZZ_OBJS_handover) $(LIBS_systemd)
--include $(FUZZ_OBJS_bus:.o=.d) $(FUZZ_OBJS_handover:.o=.d)
+FUZZ_OBJS_records  := $(patsubst %,$(F)/%.o,net/journal daemon/store daemon/resolve cli/unit-dropin)
+$(F)/fuzz_records: $(FUZZ_OBJS_records)
+$(F)/fuzz_records: FUZZ_EXTRA := $(FUZZ_OBJS_records) $(LIBS_systemd)
+-include $(FUZZ_OBJS_bus:.o=.d) $(FUZZ_OBJS_handover:.o=.d) $(FUZZ_OBJS_records:.o=.d)
 
 fuzz-bins: $(FUZZ_BINS)
 fuzz: fuzz-bins

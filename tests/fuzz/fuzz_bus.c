@@ -27,6 +27,7 @@
 #include "daemon/auth-pair.h"
 #include "daemon/checkup.h"
 #include "daemon/manager-bus.h"
+#include "daemon/program-count.h"
 #include "daemon/tunnel.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -124,6 +125,12 @@ int tunnel_answer(struct tunnel *t _unused_, int fd)
 int checkup_method(struct bus_context *c _unused_, sd_bus_message *m, sd_bus_error *error _unused_)
 {
 	return sd_bus_reply_method_return(m, "a(sssss)", 0);
+}
+
+/* The machine's cgroups are not looked at. */
+size_t program_count(const char *cgroups _unused_, uid_t uid _unused_)
+{
+	return tunnel.state == TUNNEL_STATE_RECONNECTING ? 1000 : 0;
 }
 
 /* access.c looks into the configuration: here everybody may but one. */
