@@ -100,7 +100,7 @@ bool ovpn_reliable_next(struct ovpn_reliable *r, usec_t now, struct ovpn_reliabl
 	 * path being slow and leaves the interval alone.
 	 */
 	if (s->due && s->due <= now)
-		s->timeout = MIN(s->timeout * 2, OVPN_RELIABLE_TIMEOUT_MAX);
+		s->timeout = MIN(s->timeout * 2, MAX(r->timeout, OVPN_RELIABLE_BACKOFF_MAX));
 	s->due = now + s->timeout;
 	s->later_acks = 0;
 	slot_hand_out(s, ret);

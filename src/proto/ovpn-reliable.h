@@ -4,8 +4,9 @@
  * Theory. One object is one key session (hard reset or soft reset): ids begin at 0 in both directions. At most 6
  * messages are on their way; of the peer's, 12 from the next expected id on are held. Everything received is
  * acknowledged, duplicates too, for the first ack may have been lost; what lies beyond the window is dropped without an
- * ack, so it will come again. A message is repeated after `timeout`, then after twice as long each time up to 60 s, or
- * at once when three later ones were acknowledged. The last eight acks ride along again in later packets.
+ * ack, so it will come again. A message is repeated after `timeout`, then after twice as long up to 4 s (or `timeout`, where
+ * that is longer), or at once when three later ones were acknowledged. Doubling without end would leave five tries in a minute
+ * to the first packet of a handshake, of which one in thirty fails on a road that loses 30 % each way; one packet in 4 s is no load. The last eight acks ride along again in later packets.
  *
  * Pure: no clock, no allocation, no I/O. All payloads are copied in; what is handed out points into the object and is
  * valid until the next call that changes it. `now` is any monotonic microsecond clock.
@@ -18,6 +19,7 @@
 #define OVPN_RELIABLE_RECV_WINDOW 12
 #define OVPN_RELIABLE_PAYLOAD_MAX 2048
 #define OVPN_RELIABLE_TIMEOUT_MAX (60 * USEC_PER_SEC)
+#define OVPN_RELIABLE_BACKOFF_MAX (4 * USEC_PER_SEC)
 #define OVPN_RELIABLE_OWED_MAX 16
 
 /* A message in either direction. */
