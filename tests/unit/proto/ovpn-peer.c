@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/str.h"
 #include "crypto/random.h"
 #include "proto/ovpn-data.h"
@@ -431,14 +432,21 @@ static size_t next_of(struct peer *p, struct peer_key *k, uint8_t *buf, usec_t n
 
 size_t peer_forge(struct peer *p, struct ovpn_control *c, uint8_t *buf)
 {
+	struct ovpn_control built;
 	uint8_t plain[2400];
+	struct writer w;
 	size_t len;
 	ssize_t n;
 
 	c->sid = p->sid;
 	c->peer_sid = c->n_acks ? p->client_sid : (struct ovpn_sid){ { 0 } };
-	if (ovpn_packet_build(c, plain, sizeof(plain), &len) < 0)
+	built = *c;
+	built.msgid = 0; /* the only one that a reset is built with */
+	if (ovpn_packet_build(&built, plain, sizeof(plain), &len) < 0)
 		return 0;
+	w = writer_init(plain + len - c->payload_len - sizeof(c->msgid), sizeof(c->msgid));
+	if (c->opcode != OVPN_OP_ACK_V1)
+		write_be32(&w, c->msgid);
 	n = ovpn_wrap_seal(wrap_of(p, c->key_id), plain, len, buf, 2200);
 	return n > 0 ? (size_t)n : 0;
 }
