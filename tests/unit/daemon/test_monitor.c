@@ -9,7 +9,8 @@
 TestSuite(monitor, .fini = world_end, .timeout = 30);
 
 static const enum ipc_type requests[] = { IPC_REQ_HELLO, IPC_REQ_SOCKET, IPC_REQ_SETTINGS, IPC_REQ_AUTH,
-					  IPC_REQ_STATE, IPC_REQ_STATS,  IPC_REQ_LOG,      IPC_REQ_FAILED };
+					  IPC_REQ_STATE, IPC_REQ_STATS,  IPC_REQ_LOG,      IPC_REQ_FAILED,
+					  IPC_REQ_RELAY };
 
 static void nothing(void)
 {
@@ -18,11 +19,11 @@ static void nothing(void)
 Test(monitor, table_of_phases, .fini = nothing)
 {
 	static const char expected[_MONITOR_PHASE_MAX][ARRAY_SIZE(requests) + 1] = {
-		/*                          HSEATRLF: hello socket settings auth state stats log failed */
-		[MONITOR_PHASE_HELLO] = "y.....yy",
-		[MONITOR_PHASE_IDLE] = ".y.yyyyy",
-		[MONITOR_PHASE_SOCKET] = ".yyyyyyy",
-		[MONITOR_PHASE_APPLIED] = ".yyyyyyy",
+		/*                          HSEATRLFP: hello socket settings auth state stats log failed relay */
+		[MONITOR_PHASE_HELLO] = "y.....yy.",
+		[MONITOR_PHASE_IDLE] = ".y.yyyyy.",
+		[MONITOR_PHASE_SOCKET] = ".yyyyyyyy",
+		[MONITOR_PHASE_APPLIED] = ".yyyyyyy.",
 	};
 
 	for (int p = 0; p < _MONITOR_PHASE_MAX; p++)
@@ -98,6 +99,15 @@ static int foreign_remote(int sock)
 	return play_wait(sock);
 }
 
+/* The server is no proxy. */
+static int relay_without_proxy(int sock)
+{
+	say_hello(sock);
+	(void)say_socket(sock, 0, 0);
+	say(sock, &(struct ipc_msg){ .type = IPC_REQ_RELAY, .req_relay = { 1, 4000 } });
+	return play_wait(sock);
+}
+
 static int helpers_own_message(int sock)
 {
 	say_hello(sock);
@@ -128,6 +138,7 @@ static const struct {
 	const char *name;
 	int (*play)(int sock);
 } rogues[] = {
+	{ "asks for a relay where there is no proxy", relay_without_proxy },
 	{ "socket before hello", early_socket },
 	{ "settings without a socket", early_settings },
 	{ "connected without settings", early_connected },

@@ -149,6 +149,79 @@ Test(uplink_socket, tcp_from_the_default_namespace_and_ipv6)
 	carries(UPLINK_SOCKET, SERVER6, "[2001:db8::1]:1195");
 }
 
+/* A SOCKS proxy: one address, a TCP port and the UDP port that it named. */
+static void relays(enum uplink uplink, const char *server, const char *relay, const char *other)
+{
+	int listener, datagrams, stranger, fd, udp, tried;
+	struct tunnelnet *n;
+	struct endpoint ep, to;
+	uint32_t mtu;
+
+	machine_start();
+	listener = in_wan(server, SOCK_STREAM);
+	datagrams = in_wan(relay, SOCK_DGRAM);
+	stranger = in_wan(other, SOCK_DGRAM);
+	n = machine_tunnel("home", uplink);
+	cr_assert(endpoint_parse(server, &ep) == 0 && endpoint_parse(relay, &to) == 0);
+	must_ok(tunnelnet_prepare(n, error));
+	must_fail(tunnelnet_open_relay(n, to.port, &udp, &mtu, error), EINVAL, "no proxy");
+	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_TCP, NULL, &fd, &mtu, error));
+	tried = try_elsewhere(n, relay, TRANSPORT_UDP);
+	cr_assert(!ready(datagrams, POLLIN, 300), "before it is asked for");
+	fd_close(tried);
+	must_ok(tunnelnet_open_relay(n, to.port, &udp, &mtu, error));
+	cr_assert(ready(fd, POLLOUT, 5000) & POLLOUT && get_int(fd, SOL_SOCKET, SO_ERROR) == 0, "TCP goes on");
+	cr_assert(ready(listener, POLLIN, 2000));
+	cr_assert(send(udp, "hello", 5, 0) == 5);
+	cr_assert(ready(datagrams, POLLIN, 2000));
+	must_fail(tunnelnet_open_relay(n, to.port, &tried, &mtu, error), EINVAL, "no proxy");
+	tried = try_elsewhere(n, other, TRANSPORT_UDP);
+	cr_assert(!ready(stranger, POLLIN, 300), "another port of the proxy");
+	fd_close(tried);
+	must_ok(tunnelnet_close_transport(n, error));
+	cr_assert_eq(n->j.relay_port, 0);
+	(void)recv(datagrams, (char[8]){ 0 }, 8, MSG_DONTWAIT);
+	(void)send(udp, "late", 4, 0);
+	cr_assert(!ready(datagrams, POLLIN, 300), "closed with the rest");
+	must_ok(tunnelnet_teardown(n, error));
+	tunnelnet_free(n);
+}
+
+Test(uplink_socket, a_relay_over_veth)
+{
+	relays(UPLINK_VETH, "198.51.100.1:1080", "198.51.100.1:4000", "198.51.100.1:4001");
+}
+
+Test(uplink_socket, a_relay_from_the_default_namespace_over_ipv6)
+{
+	relays(UPLINK_SOCKET, "[2001:db8::1]:1080", "[2001:db8::1]:4000", "[2001:db8::1]:4001");
+}
+
+/* What `local` and `lport` ask for. */
+Test(uplink_socket, its_own_end_is_the_profiles)
+{
+	struct tunnelnet *n;
+	struct endpoint ep, local = { .port = 4321 }, own;
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+	uint32_t mtu;
+	int fd;
+
+	machine_start();
+	n = machine_tunnel("home", UPLINK_SOCKET);
+	cr_assert(endpoint_parse(SERVER4, &ep) == 0);
+	must_ok(tunnelnet_prepare(n, error));
+	must_ok(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, &local, &fd, &mtu, error));
+	cr_assert(getsockname(fd, (struct sockaddr *)&sa, &len) == 0 && endpoint_from_sockaddr((struct sockaddr *)&sa, len, &own) == 0);
+	cr_assert_eq(own.port, 4321);
+	fd_close(fd);
+	cr_assert(inaddr_parse("203.0.113.77", &local.addr) == 0);
+	must_fail(tunnelnet_open_transport(n, &ep, TRANSPORT_UDP, &local, &fd, &mtu, error), EADDRNOTAVAIL, "`local`");
+	cr_assert_not(n->j.have_server);
+	must_ok(tunnelnet_teardown(n, error));
+	tunnelnet_free(n);
+}
+
 Test(uplink_socket, an_opening_without_a_socket_is_closed_again)
 {
 	struct tunnelnet *n;
