@@ -67,4 +67,15 @@ for kind in $kinds; do
   ok "$kind: every switch is as it was" diff $WORK/before.txt $WORK/after.txt
   ok "$kind: nothing is left" no_leftovers
 done
+
+# The other uplink forwards nothing, so it touches no switch to begin with.
+unset NSVPN_FAILPOINT
+lab_import b home socket || exit 1
+switches >$WORK/before.txt
+ok "socket: up over IPv6" nsvpn up home --timeout 20
+switches >$WORK/during.txt
+ok "socket: no switch is another while it is up" diff $WORK/before.txt $WORK/during.txt
+ok "socket: the default route is there" default6
+ok "socket: the tunnel works" inside curl -4 -s -m 5 http://192.0.2.80/
+ok "socket: down" nsvpn down home
 tap_done
