@@ -19,6 +19,8 @@
 #define ID_MAX (UINT32_MAX - 1)
 #define LOOKUP_PATIENCE (2 * USEC_PER_SEC)
 #define NOBODY 65534
+#define ANSWERS_MAX 16
+#define ANSWER_KEPT (10 * USEC_PER_SEC)
 
 /* ---- names to numbers ------------------------------------------------------------------------------------------------ */
 
@@ -123,6 +125,57 @@ static int foreign_id(enum account account, const char *name, uint32_t *ret)
 	return r;
 }
 
+/*
+ * What was asked a moment ago. Every call about a tunnel comes here, everybody may make some, and a directory that does not
+ * answer would keep all of them, and fill the log.
+ */
+static struct answer {
+	enum account account;
+	char name[64]; /* a longer one is asked about each time */
+	uint32_t id;
+	int r;
+	usec_t until;
+} answers[ANSWERS_MAX];
+
+static const struct answer *find_answer(enum account account, const char *name)
+{
+	usec_t now = clock_boottime();
+
+	for (size_t i = 0; i < ARRAY_SIZE(answers); i++)
+		if (answers[i].until > now && answers[i].account == account && str_eq(answers[i].name, name))
+			return &answers[i];
+	return NULL;
+}
+
+static void keep_answer(enum account account, const char *name, uint32_t id, int r)
+{
+	struct answer *a = answers;
+
+	for (size_t i = 1; i < ARRAY_SIZE(answers); i++)
+		if (answers[i].until < a->until)
+			a = &answers[i]; /* the oldest */
+	*a = (struct answer){ .account = account, .id = id, .r = r };
+	if (str_copy(a->name, sizeof(a->name), name))
+		a->until = clock_boottime() + ANSWER_KEPT;
+}
+
+static int ask_foreign(enum account account, const char *name, uint32_t *ret)
+{
+	const struct answer *a = find_answer(account, name);
+	uint32_t id = 0;
+	int r = a ? a->r : foreign_id(account, name, &id);
+
+	if (!a) {
+		keep_answer(account, name, id, r);
+		if (r < 0)
+			log_warning("[Access]: there is no %s '%s' on this machine, nobody is let in by it",
+				    account == ACCOUNT_USER ? "user" : "group", name);
+	}
+	if (r >= 0)
+		*ret = a ? a->id : id;
+	return r;
+}
+
 /* Root is never meant by a name or number of a list: root needs none. */
 static int resolve(enum account account, const char *name, uint32_t *ret)
 {
@@ -131,12 +184,7 @@ static int resolve(enum account account, const char *name, uint32_t *ret)
 	if (parse_u32(name, 0, ID_MAX, ret) == 0)
 		return 0;
 	r = account == ACCOUNT_USER ? local_user(name, ret) : local_group(name, ret);
-	if (r < 0)
-		r = foreign_id(account, name, ret);
-	if (r < 0)
-		log_warning("[Access]: there is no %s '%s' on this machine, nobody is let in by it",
-			    account == ACCOUNT_USER ? "user" : "group", name);
-	return r;
+	return r < 0 ? ask_foreign(account, name, ret) : r;
 }
 
 /* ---- the check -------------------------------------------------------------------------------------------------------- */

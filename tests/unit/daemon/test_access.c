@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "daemon/access.h"
 #include "world.h"
 
@@ -41,6 +42,50 @@ Test(access, lists_name_users_and_groups)
 		cr_expect_eq(e1 != NULL, rows[i].alice < 0);
 		cr_expect_null(e3);
 	}
+}
+
+static void count(void *userdata, enum log_level level _unused_, const char *object _unused_, const char *line)
+{
+	unsigned *n = userdata;
+
+	*n += strstr(line, "there is no") != NULL;
+}
+
+/* Asking and saying so go together, and the log cannot be filled by asking again and again. */
+Test(access, a_directory_is_not_asked_again_at_once)
+{
+	struct tunnel_settings of_user = { .users = (char *[]){ "no-such-user-here", NULL } };
+	struct tunnel_settings of_group = { .groups = (char *[]){ "no-such-user-here", NULL } };
+	unsigned n = 0;
+
+	log_set_sink(count, &n);
+	for (int i = 0; i < 3; i++) {
+		_cleanup_(freep) char *error = NULL;
+
+		cr_expect_eq(access_check(&of_user, "home", &alice, &error), -EACCES);
+	}
+	cr_expect_eq(n, 1, "%u", n);
+	for (int i = 0; i < 3; i++) {
+		_cleanup_(freep) char *error = NULL;
+
+		cr_expect_eq(access_check(&of_group, "home", &alice, &error), -EACCES);
+	}
+	cr_expect_eq(n, 2, "a group is not a user: %u", n);
+	log_set_sink(NULL, NULL);
+}
+
+/* More names than are remembered: all are still answered, none for another. */
+Test(access, many_names)
+{
+	for (int round = 0; round < 2; round++)
+		for (int i = 0; i < 40; i++) {
+			char name[100];
+			struct tunnel_settings s = { .users = (char *[]){ name, NULL } };
+			_cleanup_(freep) char *error = NULL;
+
+			(void)snprintf(name, sizeof(name), "no-such-user-%0*d", i % 2 ? 70 : 3, i);
+			cr_expect_eq(access_check(&s, "home", &alice, &error), -EACCES);
+		}
 }
 
 Test(access, the_refusal_says_whose_it_is_and_who_can_help)
