@@ -72,7 +72,9 @@ play() { # FILE [HEADING]: its blocks of "console", all or below that heading
 
 # It would tell for a while that users who have just been made or removed are not there, or still are; the story goes fast.
 box systemctl disable --now --quiet nscd
-box sh -c 'echo "carol ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers.d/carol; useradd --create-home kodi; mkdir -p /usr/lib/kodi'
+box sh -c 'echo "carol ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers.d/carol; mkdir -p /usr/lib/kodi
+  for g in input render; do groupadd --force --system $g; done' # as udev's package does
+ok "a user for Kodi, as its unit says" box $(sed -n 's/.*Before: sudo //p' "$EXAMPLES"/units/kodi.service)
 install -m 755 "$LABBIN"/echod $BOX/usr/lib/kodi/kodi.bin
 printf '#!/bin/sh\n/usr/lib/kodi/kodi.bin --http 0.0.0.0:8080 --http "[::]:8080"\n' >$BOX/usr/bin/kodi-standalone
 chmod 755 $BOX/usr/bin/kodi-standalone
@@ -146,6 +148,11 @@ for form in path joins; do
   rm -r $BOX/etc/systemd/system/kodi.service.d
   box systemctl daemon-reload
 done
+
+printf '[Desktop Entry]\nType=Application\nName=Kodi\nExec=kodi-standalone\n' >$BOX/usr/share/applications/kodi.desktop
+ok "a menu entry" does "nsvpn desktop add kodi"
+like "that starts it in the tunnel" '^Exec=[^ ]*nsvpn exec .*home.* kodi-standalone' "$(cat $BOX/home/carol/.local/share/applications/nsvpn-home-kodi.desktop)"
+for command in "explain provider.ovpn" "plan home"; do ok "nsvpn $command" does "sudo nsvpn $command"; done
 
 # ---- a unit of a user, as the manual says --------------------------------------------------------------------------------------
 
