@@ -56,6 +56,24 @@ bob() { box_session bob nsvpn exec -t work "$@"; }
 
 # ---- 33: the same where PID 1 starts users' programs ----------------------------------------------------------------
 
+# A library that says where it is loaded, and leaves a file of whoever loaded it.
+cat >$WORK/evil.c <<'X'
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+__attribute__((constructor)) static void loaded(void)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "/tmp/pwned-library-%u", geteuid());
+	close(creat(name, 0644));
+	fputs("LOADED\n", stderr);
+}
+X
+echo 'touch /tmp/pwned-shell-$(id -u)' >$BOX/home/alice/evil.sh
+echo 'nameserver 203.0.113.66' >$BOX/home/alice/evil
+if command -v "${CC:-gcc}" >/dev/null; then
+  "${CC:-gcc}" -shared -fPIC -o $BOX/home/alice/evil.so $WORK/evil.c
+fi
 helper=$(box systemctl show -P MainPID nsvpnd)
 ours=$(pgrep -x nsvpnd)
 trace() { # NAME PID SECONDS COMMAND...: what this process and its children execute, and whom they become, meanwhile
@@ -79,6 +97,7 @@ a_days_work() {
 trace service "$ours" a_days_work
 like "33: (the traced work was done)" '^1000$' "$(cat $WORK/trace.service.out)"
 is "33: the service executes its engine and nothing else" /usr/local/libexec/nsvpn/nsvpn-engine "$(executed $WORK/trace.service | xargs)"
+is "33: nothing of alice's was loaded as root" "" "$(box sh -c 'find /tmp -name "pwned*" -user root')"
 box install -d -o alice /home/alice/bin
 box sh -c 'printf "#!/bin/sh\ntouch /tmp/pwned\n" >/home/alice/bin/nsvpn-launch; cp /home/alice/bin/nsvpn-launch /home/alice/bin/sh; chmod 755 /home/alice/bin/*'
 trace manager "$BOX_PID" box_session alice env PATH=/home/alice/bin:/usr/local/bin:/usr/bin:/bin nsvpn exec -t home -- env -i /usr/bin/id -u
@@ -96,8 +115,12 @@ suid=/usr/local/bin/intruder-suid
 like "39: setuid works inside, as everywhere" '^uids 1000 0 0, no_new_privs 0' "$(alice -- $suid who)"
 like "39: not with --no-new-privs" '^uids 1000 1000 1000, no_new_privs 1' "$(alice --no-new-privs -- $suid who)"
 like "39: nor with --isolate" 'uids 1000 1000 1000, no_new_privs 1' "$(alice --isolate -- $suid who)"
-like "39: what its user put into the environment is not loaded into it" '^uids 1000 0 0' \
-  "$(box_session alice env LD_PRELOAD=/home/alice/evil.so LD_LIBRARY_PATH=/home/alice nsvpn exec -t home -- $suid who 2>/dev/null)"
+if [ -e $BOX/home/alice/evil.so ]; then
+  like "39: control: alice's library is loaded into her program" LOADED "$(alice -- env LD_PRELOAD=/home/alice/evil.so intruder who 2>&1)"
+  out=$(alice -- env LD_PRELOAD=/home/alice/evil.so LD_LIBRARY_PATH=/home/alice $suid who 2>&1)
+  like "39: and the setuid program, started with it" '^uids 1000 0 0' "$out"
+  is "39: does not load it" 0 "$(grep -c LOADED <<<"$out")"
+fi
 etc='/etc/resolv.conf /etc/nsswitch.conf'
 for f in $etc; do
   is "39: $f is root's, and nobody else's to write" "0 0 644" "$(alice -- stat -Lc '%u %g %a' $f)"
@@ -145,13 +168,17 @@ for from in "box_session bob" bob; do
 done
 is "45: alice sees no packets of her own tunnel either" "" "$(alice -- intruder capture | grep passed)"
 is "45: and cannot reach bob's from hers" "" "$(alice -- intruder enter /run/netns/work /proc/1/ns/net | grep passed)"
-like "45: who captures on the line sees ciphertext" '.' "$(
-  in_ns router timeout 5 tcpdump -i h0 -n -A -c 40 udp port 1195 2>/dev/null >$WORK/wire &
-  sleep 1
-  alice -- curl -s -m 3 "http://192.0.2.80/?NSVPNPROBE-secret" >/dev/null
-  wait
-  wc -c <$WORK/wire)"
-is "45: without what was asked" 0 "$(grep -c NSVPNPROBE-secret $WORK/wire)"
+spawn router tcpdump -i h0 -n -l -A -s 0 >$WORK/wire 2>$WORK/wire.err
+dump=$!
+wait_for 30 grep -q 'listening on' $WORK/wire.err
+box curl -s -m 20 "http://192.0.2.80/?NSVPNPROBE-open" >/dev/null
+ok "45: control: who captures on the line reads what goes past the tunnel" wait_for 20 grep -q NSVPNPROBE-open $WORK/wire
+is "45: alice asks through hers" 198.51.100.10 "$(alice -- curl -4 -s -m 20 "http://192.0.2.80/?NSVPNPROBE-secret")"
+box curl -s -m 20 "http://192.0.2.80/?NSVPNPROBE-after" >/dev/null
+ok "45: (it was captured)" wait_for 20 grep -q NSVPNPROBE-after $WORK/wire
+kill $dump
+wait $dump 2>/dev/null
+is "45: he reads nothing of that" 0 "$(grep -c NSVPNPROBE-secret $WORK/wire)"
 is "alice's program was not disturbed" "$prog" "$(box pgrep -u alice -x sleep | head -n 1)"
 is "nor her tunnel" 198.51.100.10 "$(alice -- curl -4 -s -m 5 http://192.0.2.80/)"
 box pkill -u alice -x sleep
