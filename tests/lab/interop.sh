@@ -72,3 +72,18 @@ self_signed() {
   done
 }
 fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | cut -d= -f2; }
+
+# tap_take FILE WHAT: what another script of the lab said, in FILE.tap and FILE.err, becomes part of what this one says.
+tap_take() {
+  local line ended=
+  [ -s "$1.tap" ] || ok "$2 ran" cat "$1.err"
+  while read -r line; do
+    case $line in
+      "ok "*) tap_n=$((tap_n + 1)); echo "ok $tap_n - ${line#* - }" ;;
+      "not ok "*) tap_n=$((tap_n + 1)) tap_failed=$((tap_failed + 1)); echo "not ok $tap_n - ${line#* - }" ;;
+      1..*) ended=1 ;;
+      *) echo "$line" ;;
+    esac
+  done <"$1.tap"
+  ok "$2 came to its end" test -n "$ended"
+}

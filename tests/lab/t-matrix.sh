@@ -139,21 +139,11 @@ while read -r columns; do
   [ "${columns%% *}" = "$version" ] || continue
   [ $# = 0 ] || [[ " $* " = *" $number "* ]] || continue
   lines+=("$number")
-  while [ "$(jobs -rp | wc -l)" -ge "${NSVPN_MATRIX_JOBS:-4}" ]; do wait -n; done
+  while [ "$(jobs -rp | wc -l)" -ge "${NSVPN_MATRIX_JOBS:-3}" ]; do wait -n; done
   start_row "$number" "$(tr -s ' ' <<<"${columns#* }")"
 done <"$table"
 wait
 for number in "${lines[@]}"; do
-  [ -s "/mnt/$number.tap" ] || ok "line $number: the row ran" cat "/mnt/$number.err"
-  ended=
-  while read -r line; do
-    case $line in
-      "ok "*) tap_n=$((tap_n + 1)); echo "ok $tap_n - ${line#* - }" ;;
-      "not ok "*) tap_n=$((tap_n + 1)) tap_failed=$((tap_failed + 1)); echo "not ok $tap_n - ${line#* - }" ;;
-      1..*) ended=1 ;;
-      *) echo "$line" ;;
-    esac
-  done <"/mnt/$number.tap"
-  ok "line $number: the row came to its end" test -n "$ended"
+  tap_take "/mnt/$number" "line $number"
 done
 tap_done
