@@ -74,7 +74,6 @@ int ovpn_reliable_push(struct ovpn_reliable *r, uint8_t opcode, const uint8_t *p
 	if (!s)
 		return -EAGAIN;
 	slot_fill(s, r->next_send++, opcode, payload, len);
-	s->timeout = r->timeout;
 	return 0;
 }
 
@@ -95,13 +94,7 @@ bool ovpn_reliable_next(struct ovpn_reliable *r, usec_t now, struct ovpn_reliabl
 	}
 	if (!s)
 		return false;
-	/*
-	 * The first repetition comes after timeout, each further one after twice as long. An early one says nothing about the
-	 * path being slow and leaves the interval alone.
-	 */
-	if (s->due && s->due <= now)
-		s->timeout = MIN(s->timeout * 2, MAX(r->timeout, OVPN_RELIABLE_BACKOFF_MAX));
-	s->due = now + s->timeout;
+	s->due = now + r->timeout;
 	s->later_acks = 0;
 	slot_hand_out(s, ret);
 	return true;

@@ -4,9 +4,9 @@
  * Theory. One object is one key session (hard reset or soft reset): ids begin at 0 in both directions. At most 6
  * messages are on their way; of the peer's, 12 from the next expected id on are held. Everything received is
  * acknowledged, duplicates too, for the first ack may have been lost; what lies beyond the window is dropped without an
- * ack, so it will come again. A message is repeated after `timeout`, then after twice as long up to 4 s (or `timeout`, where
- * that is longer), or at once when three later ones were acknowledged. Doubling without end would leave five tries in a minute
- * to the first packet of a handshake, of which one in thirty fails on a road that loses 30 % each way; one packet in 4 s is no load. The last eight acks ride along again in later packets.
+ * ack, so it will come again. A message is repeated every `timeout`, or at
+ * once when three later ones were acknowledged. No doubling: at most six small packets every 2 s are no load, and on a road that
+ * loses 30 % each way half of the tries of a handshake's first packet come to nothing. The last eight acks ride along again in later packets.
  *
  * Pure: no clock, no allocation, no I/O. All payloads are copied in; what is handed out points into the object and is
  * valid until the next call that changes it. `now` is any monotonic microsecond clock.
@@ -19,7 +19,6 @@
 #define OVPN_RELIABLE_RECV_WINDOW 12
 #define OVPN_RELIABLE_PAYLOAD_MAX 2048
 #define OVPN_RELIABLE_TIMEOUT_MAX (60 * USEC_PER_SEC)
-#define OVPN_RELIABLE_BACKOFF_MAX (4 * USEC_PER_SEC)
 #define OVPN_RELIABLE_OWED_MAX 16
 
 /* A message in either direction. */
@@ -35,7 +34,6 @@ struct ovpn_reliable_slot {
 	uint8_t opcode;
 	uint8_t later_acks; /* acks of later messages since the last transmission */
 	uint32_t msgid;
-	usec_t timeout;     /* of the next repetition */
 	usec_t due;         /* when to send next; 0: never sent */
 	uint16_t len;
 	uint8_t payload[OVPN_RELIABLE_PAYLOAD_MAX];
@@ -52,7 +50,7 @@ struct ovpn_reliable {
 	uint8_t n_owed, n_recent;
 };
 
-/* timeout: first repetition (tls-timeout); 0: 2 s. */
+/* timeout: between repetitions (tls-timeout); 0: 2 s. */
 void ovpn_reliable_init(struct ovpn_reliable *r, usec_t timeout);
 /* Wipes payloads (they may hold handshake bytes of interest to nobody else). */
 void ovpn_reliable_done(struct ovpn_reliable *r);
