@@ -26,8 +26,8 @@ enum decision { DECISION_OPEN, DECISION_YES, DECISION_NO };
 struct request {
 	struct request *next;
 	struct polkit *owner;
-	sd_bus_message *message;
-	const char *action; /* static */
+	sd_bus_message *message; /* NULL: its sender has gone, and polkit's answer, which nobody reads, is still due */
+	const char *action;      /* static */
 	char *tunnel;       /* or NULL */
 	uint64_t id;
 	uid_t uid;
@@ -172,6 +172,11 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *error 
 	const sd_bus_error *failed = sd_bus_message_get_error(reply);
 	struct verdict v = { 0 };
 
+	if (!q->message) {
+		request_free(q);
+		ask_next(p);
+		return 0;
+	}
 	if (failed)
 		withdraw(q);
 	q->slot = sd_bus_slot_unref(q->slot);
@@ -259,6 +264,11 @@ static void ask_next(struct polkit *p)
 	}
 }
 
+static bool is_from(const struct request *q, const char *sender)
+{
+	return q->message && str_eq(sd_bus_message_get_sender(q->message), sender);
+}
+
 static struct request *find(const struct polkit *p, const sd_bus_message *m)
 {
 	for (struct request *q = p->requests; q; q = q->next)
@@ -274,7 +284,7 @@ static bool has_too_many(const struct polkit *p, const char *sender, uid_t uid)
 	for (const struct request *q = p->requests; q; q = q->next) {
 		all++;
 		of_user += q->uid == uid;
-		of_sender += str_eq(sd_bus_message_get_sender(q->message), sender);
+		of_sender += is_from(q, sender);
 	}
 	return of_sender >= REQUESTS_PER_SENDER || of_user >= REQUESTS_PER_USER || all >= REQUESTS_MAX;
 }
@@ -366,14 +376,15 @@ void polkit_forget(struct polkit *p, const char *sender)
 
 	for (struct request *q = p->requests; q; q = next) {
 		next = q->next;
-		if (!str_eq(sd_bus_message_get_sender(q->message), sender))
+		if (!is_from(q, sender))
 			continue;
 		withdraw(q);
-		/* One that is decided is in the queue already: it must find a "no" there, not a new question. */
-		if (q->decision == DECISION_OPEN)
-			request_free(q);
+		if (q->decision != DECISION_OPEN)
+			q->decision = DECISION_NO; /* in the queue already: it must find a "no" there, not a new question */
+		else if (q->slot)
+			q->message = sd_bus_message_unref(q->message); /* the bus counts it until polkit answers, so we do */
 		else
-			q->decision = DECISION_NO;
+			request_free(q);
 	}
 	ask_next(p);
 }

@@ -17,11 +17,16 @@ static enum polkit_says { SAYS_YES, SAYS_NO, SAYS_CHALLENGE, SAYS_DISMISSED, SAY
 static struct system_bus *bus;
 static sd_bus *far_end; /* everybody else on the bus */
 static sd_bus_message *held; /* the last question to polkit that was not answered */
+static struct {
+	char id[40];
+	sd_bus_message *question;
+} open_questions[32]; /* SAYS_NOTHING: until they are cancelled */
 static unsigned asked, cancelled, introduced, activity;
 static char subject[64], action[64], tunnel[32];
 static uint32_t flags;
 static const char *error_name; /* SAYS_ERROR */
 static bool is_stranger; /* the bus knows nobody */
+static bool never_ends;  /* polkit answers nothing that was cancelled */
 
 static int on_credentials(sd_bus_message *m, void *userdata _unused_, sd_bus_error *error)
 {
@@ -84,6 +89,13 @@ static int on_check(sd_bus_message *m, void *userdata _unused_, sd_bus_error *er
 	case SAYS_NOTHING:
 		sd_bus_message_unref(held);
 		held = sd_bus_message_ref(m);
+		for (size_t i = 0; i < ARRAY_SIZE(open_questions); i++) {
+			if (open_questions[i].question)
+				continue;
+			open_questions[i].question = sd_bus_message_ref(m);
+			(void)snprintf(open_questions[i].id, sizeof(open_questions[i].id), "%s", id);
+			break;
+		}
 		return 1;
 	}
 	return -EINVAL;
@@ -91,7 +103,17 @@ static int on_check(sd_bus_message *m, void *userdata _unused_, sd_bus_error *er
 
 static int on_cancel(sd_bus_message *m, void *userdata _unused_, sd_bus_error *error _unused_)
 {
+	const char *id;
+
 	cancelled++;
+	cr_assert_geq(sd_bus_message_read(m, "s", &id), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(open_questions) && !never_ends; i++) {
+		if (!open_questions[i].question || !str_eq(open_questions[i].id, id))
+			continue;
+		cr_assert_geq(sd_bus_reply_method_errorf(open_questions[i].question, "org.freedesktop.PolicyKit1.Error.Cancelled",
+							 "as you like"), 0);
+		open_questions[i].question = sd_bus_message_unref(open_questions[i].question);
+	}
 	return sd_bus_reply_method_return(m, NULL);
 }
 
@@ -156,6 +178,8 @@ static void teardown(void)
 	if (!world.manager)
 		return;
 	held = sd_bus_message_unref(held);
+	for (size_t i = 0; i < ARRAY_SIZE(open_questions); i++)
+		sd_bus_message_unref(open_questions[i].question);
 	bus = system_bus_free(bus);
 	far_end = sd_bus_close_unref(far_end);
 	world_end();
@@ -443,6 +467,31 @@ Test(polkit, one_user_cannot_have_all_the_questions)
 	cr_expect_eq(done, ARRAY_SIZE(c) - 4, "all but those that are still open and the one that left: %u", done);
 	for (size_t i = 4; i < ARRAY_SIZE(c); i++)
 		cr_expect_str_empty(c[i].error, "%zu: %s", i, c[i].text);
+}
+
+/* The bus daemon counts what polkit has not answered, whether the caller is still there or not; beyond its limit it refuses. */
+Test(polkit, questions_of_those_who_left_count_until_polkit_is_through_with_them)
+{
+	struct call c[4], other[3];
+
+	says = SAYS_NOTHING;
+	never_ends = true;
+	begin_as(c, ARRAY_SIZE(c), true);
+	cr_expect_eq(asked, 4, "%u", asked);
+	for (char sender[] = ":1.70"; sender[4] < '4'; sender[4]++)
+		leave(sender);
+	run_for(50 * USEC_PER_MSEC);
+	cr_expect_eq(cancelled, 4, "%u", cancelled);
+	cr_expect(system_bus_is_busy(bus));
+	begin_as(other, ARRAY_SIZE(other), true);
+	cr_expect_eq(asked, 4, "nothing is asked for more than is open: %u", asked);
+	for (size_t i = 0; i < ARRAY_SIZE(open_questions); i++)
+		if (open_questions[i].question)
+			answer(open_questions[i].question, true);
+	says = SAYS_YES;
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++)
+		cr_assert(run_until(is_done, &other[i], 10), "%zu", i);
+	cr_expect_not(system_bus_is_busy(bus));
 }
 
 Test(polkit, more_calls_than_may_be_asked_about_at_once_are_all_answered)
