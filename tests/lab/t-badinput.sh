@@ -28,7 +28,7 @@ sed '/<\/ca>/,$d' $P/good.ovpn >$P/truncated.ovpn
 { cat $P/good.ovpn; printf 'verify-x509-name "a\001b" name\n'; } >$P/control.ovpn
 { cat $P/good.ovpn; echo 'plugin /usr/lib/evil.so'; } >$P/plugin.ovpn
 { cat $P/good.ovpn; echo 'config /etc/shadow'; } >$P/include.ovpn
-{ cat $P/good.ovpn; echo 'dev tap'; } >$P/tap.ovpn
+{ cat $P/good.ovpn; echo 'secret static.key'; } >$P/static.ovpn
 grep -v '^remote ' $P/good.ovpn >$P/noremote.ovpn
 sed 's/<ca>/<ca>\nca missing.crt/; /<ca>/,/<\/ca>/d' $P/good.ovpn >$P/nofile.ovpn
 echo 'ca missing.crt' >>$P/nofile.ovpn
@@ -41,7 +41,7 @@ import_fails "an unknown option" $P/unknown.ovpn 1 "unknown\.ovpn:[0-9]+: .*remo
 import_fails "control characters" $P/control.ovpn 1 'control\.ovpn:[0-9]+: '
 import_fails "a plug-in" $P/plugin.ovpn 1 'plugin\.ovpn:[0-9]+: .*plugin'
 import_fails "an include" $P/include.ovpn 1 'include\.ovpn:[0-9]+: .*config'
-import_fails "dev tap" $P/tap.ovpn 1 'tap\.ovpn:[0-9]+: .*tap'
+import_fails "a static key" $P/static.ovpn 1 'static\.ovpn:[0-9]+: .*secret'
 import_fails "no remote" $P/noremote.ovpn 1 'noremote\.ovpn.*remote'
 import_fails "a missing file" $P/nofile.ovpn 1 'nofile\.ovpn:[0-9]+: .*missing\.crt'
 import_fails "no such profile" $P/nothere.ovpn 1 'nothere\.ovpn.*[Nn]o such file'

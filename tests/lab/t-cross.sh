@@ -50,6 +50,7 @@ END
     nl | net | launch | engine | daemon) echo "* qemu-user has not what it needs of a kernel" ;;
     base)
       echo "fd::too_many_descriptors_are_refused_whole qemu-user does not say that descriptors were cut off"
+      echo "process::signal_state_is_fresh qemu-user keeps for its children what was ignored when it began"
       echo "secret::pages_stay_out_of_dumps qemu-user keeps MADV_DONTDUMP to itself"
       ;;
   esac
