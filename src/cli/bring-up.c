@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/places.h"
 #include "cli/ask.h"
+#include "cli/browse.h"
 #include "cli/tunnel-names.h"
 #include "profile/profile.h"
 
@@ -343,6 +344,16 @@ static int answer_question(struct attempt *a, bool echo)
 	return r;
 }
 
+static void open_address(const struct attempt *a, const char *url)
+{
+	int r = a->b->open_addresses ? browse(url) : 0;
+
+	if (r == -ENOENT)
+		log_warning("the address cannot be opened here because xdg-open is not installed; copy it into a browser");
+	else if (r < 0)
+		(void)log_warning_errno(r, "the address cannot be opened here (%m); copy it into a browser");
+}
+
 /* What the server wants from a person, once each time it asks. An exit code. */
 static int handle_question(struct attempt *a)
 {
@@ -361,6 +372,7 @@ static int handle_question(struct attempt *a)
 	if (!str_eq(kind, "url"))
 		return answer_question(a, str_eq(kind, "text"));
 	log_notice("%s: the server asks you to log in with a browser: %s", a->b->name, text);
+	open_address(a, text);
 	a->deadline = MAX(a->deadline, clock_boottime() + URL_PATIENCE);
 	return EXIT_CODE_OK;
 }

@@ -10,6 +10,7 @@ struct bring_up {
 	usec_t timeout;
 	bool no_wait;
 	bool locked_is_enough; /* a tunnel that lost its connection need not be waited for */
+	bool open_addresses;   /* where the server wants a log-in in a browser: in the caller's */
 	bool is_quiet; /* no progress lines, even on a terminal */
 };
 

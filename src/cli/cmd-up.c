@@ -119,6 +119,7 @@ int cmd_up(struct cli *cli, const struct command *self, int argc, char **argv)
 		{ "credentials", 0, OPTION_TEXT, &b.credentials },
 		{ "uplink", 0, OPTION_TEXT, &b.uplink },
 		{ "agent", 0, OPTION_FLAG, &agent },
+		{ "open", 0, OPTION_FLAG, &b.open_addresses },
 	};
 	struct options o = { .table = table, .n_table = ARRAY_SIZE(table), .max_operands = 1 };
 	_cleanup_(client_freep) struct client *c = NULL;

@@ -14,7 +14,7 @@ static const struct command commands[] = {
 	{ "remove", "NAME", "the reverse of import",
 	  "Deletes tunnel NAME from the configuration folder, keys and settings included. It has to be down.", false,
 	  cmd_remove },
-	{ "up", "[NAME | FILE] [--no-wait] [--timeout SECONDS] [--credentials FILE] [--uplink veth|socket] [--agent]",
+	{ "up", "[NAME | FILE] [--no-wait] [--timeout SECONDS] [--credentials FILE] [--uplink veth|socket] [--open] [--agent]",
 	  "build the namespace, connect, wait until connected",
 	  "Builds the locked namespace of the tunnel, starts its engine and waits until it is connected. FILE is imported\n"
 	  "first under the name of the file, where it is not yet. Without NAME: the default tunnel, that is the setting\n"
@@ -24,6 +24,7 @@ static const struct command commands[] = {
 	  "  --credentials FILE  user name and password, one line each, and the answer to what the server asks, if it does;\n"
 	  "                      - is standard input. Without it they are asked for at the terminal when the profile wants some\n"
 	  "  --uplink KIND       veth or socket instead of what the tunnel's settings say\n"
+	  "  --open              open the page at which the server wants a log-in, if it does, with xdg-open\n"
 	  "  --agent             without a terminal, ask through the password agents of this machine (root's services)\n\n"
 	  "Ctrl-C takes the tunnel down again.",
 	  true, cmd_up },

@@ -62,7 +62,7 @@ _nsvpn() {
 		up)
 			_arguments $globals '--no-wait[return while connecting]' '--timeout[how long to wait]:seconds' \
 				'--credentials[user name and password]:file:_files' '--uplink[how packets leave]:kind:(veth socket)' \
-				'--agent[ask through password agents]' '1:tunnel or file:{ _nsvpn_tunnels; _files -g "*.ovpn" }' && ret=0
+				'--agent[ask through password agents]' '--open[open the log-in page of the server in a browser]' '1:tunnel or file:{ _nsvpn_tunnels; _files -g "*.ovpn" }' && ret=0
 			;;
 		down) _arguments $globals '--all[every tunnel]' '--kill[end programs inside]' '1:tunnel:_nsvpn_tunnels' && ret=0 ;;
 		exec) _arguments $globals $running '1:program: _command_names -e' '*::arguments: _normal' && ret=0 ;;

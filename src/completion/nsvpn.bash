@@ -11,7 +11,7 @@ _nsvpn_names() {
 _nsvpn_options() {
 	case $1 in
 	import) echo "--name --json" ;;
-	up) echo "--no-wait --timeout --credentials --uplink --agent --json" ;;
+	up) echo "--no-wait --timeout --credentials --uplink --agent --open --json" ;;
 	down) echo "--all --kill --json" ;;
 	exec | shell) echo "--tunnel --user --timeout --no-wait --credentials --allow-inet-stdio --new-instance --allow-running --notify --isolate --no-new-privs --config" ;;
 	status) echo "--watch --escapes --json" ;;

@@ -166,12 +166,18 @@ kill -INT $up
 wait $up
 is "Ctrl-C while it waits" 130 $?
 ok "leaves nothing" no_leftovers
-nsenter --net=/run/netns/host -- "$NSVPN" up home --timeout 30 --credentials $WORK/credentials >$WORK/web.out 2>&1 &
+is "nothing was opened" "" "$(cat $WORK/opened 2>&1 | grep https)"
+mkdir -p $WORK/desktop
+printf '#!/bin/sh\necho "$@" >%s/opened; exec sleep 300\n' $WORK >$WORK/desktop/xdg-open
+chmod +x $WORK/desktop/xdg-open
+PATH=$WORK/desktop:$PATH nsenter --net=/run/netns/host -- "$NSVPN" up home --open --timeout 30 --credentials $WORK/credentials >$WORK/web.out 2>&1 &
 up=$!
 wait_for 10 grep -q 'log in with a browser' $WORK/web.out
+ok "--open: the browser is shown the address" wait_for 10 grep -qxF 'https://login.example.net/start?id=7' $WORK/opened
 touch $WORK/browser
 wait $up
 is "once the browser has done it, it is connected" 0 $?
+ok "the browser outlives nsvpn" pkill -f "sleep 300"
 down
 
 # ---- tokens ----------------------------------------------------------------------------------------------------------
