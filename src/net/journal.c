@@ -197,6 +197,8 @@ static int line_server(struct journal *j, char *words)
 	r = word_u32(&words, &scope);
 	if (r < 0)
 		return r;
+	if (scope && !inaddr_is_link_local(&j->server.addr))
+		return -EINVAL;
 	dev = str_next_word(&words);
 	if (!dev || strchr(dev, '/') || !str_copy(j->outgoing, sizeof(j->outgoing), str_eq(dev, "-") ? "" : dev))
 		return -EINVAL;

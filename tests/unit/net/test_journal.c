@@ -110,6 +110,7 @@ Test(journal, sysctl_lines_name_our_switches_only)
 		"mark 1",
 		"server sctp 192.0.2.1:1 0 eth0",
 		"server udp 192.0.2.1:1 0 a/b",
+		"server udp [2001:db8::1]:1 3 eth0",
 		"relay 0",
 		"relay 65536",
 		"relay",
