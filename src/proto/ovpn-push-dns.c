@@ -95,7 +95,7 @@ static int on_dns_address(struct ovpn_dns_server *s, const struct ovpn_push_opti
 		struct inaddr a;
 
 		if (!parse_server_addr(o->words[i], &a) || inaddr_is_special(&a) || inaddr_is_link_local(&a))
-			r = IGNORE("an address of it cannot be used as a resolver (numeric, port 53)");
+			r = IGNORE_PART("an address of it cannot be used as a resolver (numeric, port 53)");
 		else
 			(void)add_addr(s->addrs, &s->n_addrs, &a); /* more than eight: the first eight do */
 	}
@@ -112,7 +112,7 @@ int ovpn_push_on_dns(struct ovpn_push *p, const struct ovpn_push_option *o, cons
 
 		for (unsigned i = 2; i < o->n && r == 0; i++)
 			r = add_search(p, o->words[i], why);
-		return r;
+		return r > 0 ? IGNORE_PART(*why) : r; /* the ones before it stay */
 	}
 	if (!str_eq(o->words[1], "server") || o->n < 4 || parse_u32(o->words[2], 0, 127, &n) < 0)
 		return IGNORE("not a form of `dns` that exists");
@@ -123,7 +123,7 @@ int ovpn_push_on_dns(struct ovpn_push *p, const struct ovpn_push_option *o, cons
 		return on_dns_address(s, o, why);
 	if (str_eq(o->words[3], "transport") && o->n > 4 && !str_ieq(o->words[4], "plain")) {
 		s->unusable = true;
-		return IGNORE("encrypted name service (DoT, DoH) is not available here");
+		return IGNORE_PART("encrypted name service (DoT, DoH) is not available here");
 	}
 	return 0; /* resolve-domains, dnssec, sni: no meaning without a local resolver */
 }

@@ -20,8 +20,8 @@ struct ovpn_push_option {
 };
 
 /*
- * A handler. 0: taken. 1: *why says why it is ignored. -EPROTO: *why says why the connection cannot go on. -ENOMEM. The
- * text of *why is static.
+ * A handler. 0: taken. 1: *why says why it is ignored. 2: *why says what of it is ignored; the rest has its effect.
+ * -EPROTO: *why says why the connection cannot go on. -ENOMEM. The text of *why is static.
  */
 typedef int (*ovpn_push_fn)(struct ovpn_push *p, const struct ovpn_push_option *o, const char **why);
 
@@ -29,6 +29,11 @@ typedef int (*ovpn_push_fn)(struct ovpn_push *p, const struct ovpn_push_option *
 	({                                                                                                         \
 		*why = (reason);                                                                                   \
 		1;                                                                                                 \
+	})
+#define IGNORE_PART(reason)                                                                                        \
+	({                                                                                                         \
+		*why = (reason);                                                                                   \
+		2;                                                                                                 \
 	})
 #define REFUSE(reason)                                                                                             \
 	({                                                                                                         \

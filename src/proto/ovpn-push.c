@@ -225,6 +225,14 @@ static int keep(struct ovpn_push *p, const struct ovpn_push_option *o)
 	return strv_add(&p->kept, o->text);
 }
 
+/* taken: what the handler said. An option that was taken in part is kept too: it has to be there when all is read again. */
+static int remember(struct ovpn_push *p, const struct ovpn_push_option *o, int taken, const char *why)
+{
+	int r = taken > 0 ? ovpn_push_note(p, o->words[0], showable(o->words[0], o->text), why) : 0;
+
+	return r < 0 || taken == 1 ? r : keep(p, o);
+}
+
 /* text is normalised and not empty. 0, or as ovpn_push_add. */
 static int add_option(struct ovpn_push *p, const char *text, unsigned *ret_continuation, char **ret_error)
 {
@@ -254,12 +262,10 @@ static int add_option(struct ovpn_push *p, const char *text, unsigned *ret_conti
 		why = "`pull-filter` in the profile says so";
 	else
 		r = apply_option(p, &o, &why);
-	if (r > 0)
-		r = ovpn_push_note(p, words[0], showable(words[0], text), why);
-	else if (r == 0)
-		r = keep(p, &o);
-	else if (r == -EPROTO)
+	if (r == -EPROTO)
 		r = sentence(ret_error, r, showable(words[0], text), why);
+	else if (r >= 0)
+		r = remember(p, &o, r, why);
 out:
 	secret_wipe(buf, sizeof(buf)); /* it may have been a token */
 	return r;

@@ -145,6 +145,42 @@ Test(ovpn_update, one_update_stands_on_the_other)
 	cr_assert_str_eq(routes(), "10.1.0.0/16");
 }
 
+static const char *names(void)
+{
+	static char all[2000];
+	char text[INADDR_STR_MAX];
+
+	all[0] = '\0';
+	for (unsigned i = 0; i < settings.n_dns; i++)
+		(void)strcat(strcat(all, inaddr_format(&settings.dns[i], text, sizeof(text))), " ");
+	for (unsigned i = 0; i < settings.n_search; i++)
+		(void)strcat(strcat(all, settings.search[i]), " ");
+	return all;
+}
+
+/* What was usable of an option is still there after an update of something else, and what made it unusable too. */
+Test(ovpn_update, what_was_taken_in_part_stays)
+{
+	static const struct {
+		const char *pushed, *names;
+	} cases[] = {
+		{ "dns server 1 address 10.8.0.1 nonsense", "10.8.0.1 " },
+		{ "dns search-domains a.example b..example", "a.example " },
+		{ "dns server 1 address 10.8.0.1,dns server 1 transport DoT,dns server 2 address 10.8.0.2", "10.8.0.2 " },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(freep) char *pushed = str_format("%s,%s", BASE, cases[i].pushed);
+
+		begin(pushed);
+		cr_assert_eq(update("-route"), 1, "%s", error);
+		cr_assert_str_eq(names(), cases[i].names);
+	}
+	begin(BASE);
+	cr_assert_eq(update(cases[0].pushed), 1, "%s", error);
+	cr_assert_str_eq(names(), cases[0].names);
+}
+
 Test(ovpn_update, what_cannot_be_changed_needs_a_new_connection)
 {
 	static const char *const fatal[] = { "cipher AES-128-GCM", "-cipher", "auth-token s3cret", "peer-id 7", "no-such-option",
