@@ -21,6 +21,7 @@
 #include "cli/remote-exec.h"
 #include "cli/rootless.h"
 #include "cli/tunnel-names.h"
+#include "launch/creds.h"
 #include "launch/launch.h"
 
 #define TIMEOUT_DEFAULT (60 * USEC_PER_SEC)
@@ -139,7 +140,8 @@ static void look_done(struct look *l)
 static int look_for_instances(const struct exec_options *e, const struct caller *caller, const char *name,
 			      char *const *program, struct look *l)
 {
-	int r;
+	struct creds_own own;
+	int r, code;
 
 	l->netns = l->own.netns_fd >= 0 ? str_format("/proc/self/fd/%d", l->own.netns_fd) : place_netns(name);
 	l->state_home = instances_state_home(caller->is_switch ? caller->home : getenv("HOME"), !caller->is_switch);
@@ -155,12 +157,14 @@ static int look_for_instances(const struct exec_options *e, const struct caller 
 		.new_instance = e->new_instance,
 		.allow_running = e->allow_running,
 	};
-	if (caller->is_switch && (setegid(caller->gid) < 0 || seteuid(caller->uid) < 0))
-		return output_fail(EXIT_CODE_EXEC_FAILED, "cannot look at user %u's programs as that user: %m", caller->uid);
-	r = instances_check(&l->query, &l->found);
-	if (caller->is_switch && (seteuid(0) < 0 || setegid(0) < 0))
-		return output_fail(EXIT_CODE_EXEC_FAILED, "cannot become root again: %m");
-	return r;
+	r = caller->is_switch ? creds_borrow(caller->uid, caller->gid, &own) : 0;
+	if (r < 0)
+		return output_fail(EXIT_CODE_EXEC_FAILED, "cannot look at user %u's programs as that user: %s", caller->uid, strerror(-r));
+	code = instances_check(&l->query, &l->found);
+	r = caller->is_switch ? creds_return(&own) : 0;
+	if (r < 0)
+		return output_fail(EXIT_CODE_EXEC_FAILED, "cannot become root again: %s", strerror(-r));
+	return code;
 }
 
 /* Interrupted stays what it is; everything else is "nsvpn failed". */

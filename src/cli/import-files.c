@@ -15,7 +15,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/file.h>
@@ -52,30 +51,17 @@ void import_done(struct import *i)
 
 /* ---- reading with the right rights ---- */
 
-/* Back to root, as far as that goes: with fewer rights than thought every later step fails and says so. */
-static int become_again(uid_t uid, gid_t gid, size_t n_groups, const gid_t *groups)
-{
-	return seteuid(uid) < 0 || setegid(gid) < 0 || setgroups(n_groups, groups) < 0 ? -errno : 0;
-}
-
 /* Opens path with the rights of that user: for the open alone, in a process that has one thread. */
 static int open_as(const struct caller *who, int dirfd, const char *path)
 {
-	struct creds creds = { 0 };
-	gid_t old[256];
-	int n_old = getgroups((int)ARRAY_SIZE(old), old), fd = -EPERM, r;
+	struct creds_own own;
+	int fd, r = creds_borrow(who->uid, who->gid, &own);
 
-	if (n_old < 0)
-		return -errno;
-	r = creds_lookup(who->uid, who->gid, &creds);
 	if (r < 0)
 		return r;
-	if (setgroups(creds.n_groups, creds.groups) == 0 && setegid(creds.gid) == 0 && seteuid(creds.uid) == 0) {
-		fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-		fd = fd < 0 ? -errno : fd;
-	}
-	creds_done(&creds);
-	r = become_again(getuid(), getgid(), (size_t)n_old, old);
+	fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	fd = fd < 0 ? -errno : fd;
+	r = creds_return(&own);
 	if (r < 0) {
 		(void)fd_close(fd);
 		return r;

@@ -156,6 +156,43 @@ static bool identity_is(const struct creds *c)
 	return c->uid == 0 || (setresuid(0, 0, 0) < 0 && !has_capabilities());
 }
 
+int creds_return(struct creds_own *own)
+{
+	bool is_back = seteuid(getuid()) == 0 && setegid(getgid()) == 0 && setgroups(own->n_groups, own->groups) == 0;
+	int r = is_back ? 0 : -errno;
+
+	free(own->groups);
+	*own = (struct creds_own){ 0 };
+	return r;
+}
+
+int creds_borrow(uid_t uid, gid_t gid, struct creds_own *ret)
+{
+	struct creds c = { 0 };
+	struct creds_own own = { 0 };
+	int n = getgroups(0, NULL), r;
+
+	if (n < 0)
+		return -errno;
+	own.groups = calloc((size_t)n + 1, sizeof(gid_t));
+	if (!own.groups)
+		return -ENOMEM;
+	own.n_groups = (size_t)n;
+	r = getgroups(n, own.groups) == n ? creds_lookup(uid, gid, &c) : -EAGAIN;
+	if (r < 0) {
+		free(own.groups);
+		return r;
+	}
+	if (setgroups(c.n_groups, c.groups) < 0 || setegid(c.gid) < 0 || seteuid(c.uid) < 0) {
+		r = -errno;
+		(void)creds_return(&own); /* whatever did not change needs no way back */
+	}
+	creds_done(&c);
+	if (r == 0)
+		*ret = own;
+	return r;
+}
+
 int creds_become(const struct creds *c, char **ret_error)
 {
 	const char *what = NULL;

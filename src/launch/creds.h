@@ -28,6 +28,20 @@ int creds_lookup(uid_t uid, gid_t gid, struct creds *ret);
  */
 int creds_become(const struct creds *c, char **ret_error);
 
+/* What a process was that acts as somebody else for a while. */
+struct creds_own {
+	gid_t *groups;
+	size_t n_groups;
+};
+
+/*
+ * Root acts as that user, groups included, for what is opened and made until creds_return(); in a process of one thread.
+ * Asks the name services. 0; or -errno, and the process is who it was.
+ */
+int creds_borrow(uid_t uid, gid_t gid, struct creds_own *ret);
+/* Back to the real ids and the old groups. 0; or -errno: nothing may go on in this process. *own is released. */
+int creds_return(struct creds_own *own);
+
 /*
  * In a user namespace of the user's own: stays who he is and gives up every capability for good. The bounding set is emptied
  * and no_new_privs set, since a program with file capabilities would get power over the tunnel's namespace. 0, or -errno and

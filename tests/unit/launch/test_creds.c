@@ -91,6 +91,29 @@ Test(creds, without_privilege_nothing_changes_and_it_says_so)
 	cr_assert_eq(room_run(unprivileged, NULL), 0);
 }
 
+static void borrowed(void *arg _unused_)
+{
+	const gid_t of_root[] = { 0, 17 };
+	struct creds_own own;
+	gid_t groups[16];
+	int n;
+
+	room_check(setgroups(2, of_root) == 0);
+	room_check(creds_borrow(ROOM_UID, ROOM_UID, &own) == 0);
+	room_check(geteuid() == ROOM_UID && getegid() == ROOM_UID && getuid() == 0);
+	n = getgroups(16, groups);
+	room_check(n == 2 && groups[0] + groups[1] == 4242 + ROOM_UID);
+	room_check(creds_return(&own) == 0 && !own.groups);
+	room_check(geteuid() == 0 && getegid() == 0 && getgroups(16, groups) == 2 && groups[0] == 0 && groups[1] == 17);
+	room_check(setresuid(ROOM_UID, ROOM_UID, ROOM_UID) == 0);
+	room_check(creds_borrow(0, 0, &own) == -EPERM && geteuid() == ROOM_UID);
+}
+
+Test(creds, root_is_a_user_for_a_while)
+{
+	cr_assert_eq(room_run(borrowed, NULL), 0);
+}
+
 static void unknown_user(void *arg _unused_)
 {
 	struct creds c;
