@@ -512,4 +512,4 @@ no_leftovers() { # waits a moment: a helper that has nothing to do needs up to a
 state() { nsvpn status "$TUNNEL" --json 2>/dev/null | jq -r '.tunnels[0].state'; }
 is_state() { [ "$(state)" = "$1" ]; }
 engine_pid() { pgrep -x nsvpn-engine; }
-helper_pid() { pgrep -x nsvpnd; }
+helper_pid() { pgrep -o -x nsvpnd; } # the oldest: a child of it has its name until it becomes an engine
