@@ -66,8 +66,17 @@ enum exit_code client_exit_code(const char *name)
 	return EXIT_CODE_FAILED;
 }
 
+/* dbus-daemon's own words ("Rejected: destination has a full message queue, 0 matched rules; ..."), which tell nobody anything. */
+static bool is_full_queue(const sd_bus_error *e)
+{
+	return sd_bus_error_has_name(e, SD_BUS_ERROR_LIMITS_EXCEEDED) && e->message && str_has_prefix(e->message, "Rejected:");
+}
+
 int client_fail(const sd_bus_error *e, int r)
 {
+	if (e && is_full_queue(e))
+		return output_fail(EXIT_CODE_FAILED, "the service nsvpnd has more calls waiting on the system bus than that takes; try "
+						     "again in a moment");
 	if (e && sd_bus_error_is_set(e)) {
 		if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) || sd_bus_error_has_name(e, SD_BUS_ERROR_DISCONNECTED))
 			r = -ECONNRESET;

@@ -35,6 +35,17 @@ Test(client, a_failed_call_is_one_sentence, .init = cr_redirect_stderr)
 	cr_expect_stderr_eq_str("nsvpn: the server refuses alice\n");
 }
 
+Test(client, a_full_queue_of_the_bus_is_explained, .init = cr_redirect_stderr)
+{
+	sd_bus_error e = SD_BUS_ERROR_MAKE_CONST(SD_BUS_ERROR_LIMITS_EXCEEDED, "Rejected: destination has a full message queue, "
+									       "0 matched rules; type=\"method_call\"");
+
+	cr_expect_eq(client_fail(&e, -ENOBUFS), EXIT_CODE_FAILED);
+	fflush(stderr);
+	cr_expect_stderr_eq_str("nsvpn: the service nsvpnd has more calls waiting on the system bus than that takes; try again in a "
+				"moment\n");
+}
+
 Test(client, nobody_listens_is_no_error)
 {
 	struct client *c = (struct client *)1;
