@@ -60,19 +60,27 @@ static int look_at_rules(struct tunnel *t, usec_t *ret_wait, char **ret_sentence
 	return -EAGAIN;
 }
 
+/* Packets have entered since the earlier look, and none of them left. */
+static bool is_stuck(const struct tunnelnet_traffic *earlier, const struct tunnelnet_traffic *now)
+{
+	return now->entered > earlier->entered && now->left == earlier->left_before;
+}
+
 /* 1: *ret_sentence; 0: nobody, as far as can be seen; -EAGAIN: look again after *ret_wait. */
 static int look(struct tunnel *t, usec_t *ret_wait, char **ret_sentence)
 {
 	bool first = t->blocked_looks == 0, was_suspected = t->blocked_suspected;
-	uint64_t entered, left;
+	struct tunnelnet_traffic traffic;
 	int r;
 
 	if (t->blocked_names || t->uplink != UPLINK_VETH)
 		return look_at_rules(t, ret_wait, ret_sentence);
-	r = tunnelnet_traffic(t->net, &entered, &left);
+	r = tunnelnet_traffic(t->net, &traffic);
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
-	t->blocked_suspected = entered > (first ? 0 : t->blocked_entered) && left == (first ? 0 : t->blocked_left);
+	if (first)
+		t->blocked_traffic = (struct tunnelnet_traffic){ 0 };
+	t->blocked_suspected = is_stuck(&t->blocked_traffic, &traffic);
 	if (t->blocked_suspected && was_suspected)
 		return tunnelnet_blocker(t->net, true, ret_sentence);
 	if (t->blocked_suspected) {
@@ -80,8 +88,7 @@ static int look(struct tunnel *t, usec_t *ret_wait, char **ret_sentence)
 		return -EAGAIN;
 	}
 	t->blocked_looks++;
-	t->blocked_entered = entered;
-	t->blocked_left = left;
+	t->blocked_traffic = traffic;
 	/* They leave, or there are none yet: a server may be slow. Then its answers are looked for, too. */
 	if (!first)
 		return tunnelnet_blocker(t->net, false, ret_sentence);

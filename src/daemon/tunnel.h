@@ -68,7 +68,7 @@ struct tunnel {
 	bool blocked_suspected;
 	bool blocked_names; /* it is about the name of the server */
 	bool blocked_said;  /* the last error says who; what the engine sees of it says less */
-	uint64_t blocked_entered, blocked_left;
+	struct tunnelnet_traffic blocked_traffic; /* of the look before */
 
 	/* tunnel-uplink.c */
 	sd_event_source *uplink_io, *uplink_timer, *uplink_clock;

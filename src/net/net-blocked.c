@@ -12,20 +12,21 @@
 #include "net/uplink.h"
 #include "nl/nft.h"
 
-int tunnelnet_traffic(struct tunnelnet *n, uint64_t *ret_entered, uint64_t *ret_left)
+int tunnelnet_traffic(struct tunnelnet *n, struct tunnelnet_traffic *ret)
 {
-	uint64_t entered, left;
+	struct tunnelnet_traffic traffic;
 	int r;
 
 	if (n->j.uplink != UPLINK_VETH)
 		return -EOPNOTSUPP;
-	r = nft_read_counter(-EBADF, n->table, "entered", &entered);
+	r = nft_read_counter(-EBADF, n->table, "left", &traffic.left_before);
 	if (r == 0)
-		r = nft_read_counter(-EBADF, n->table, "left", &left);
+		r = nft_read_counter(-EBADF, n->table, "entered", &traffic.entered);
+	if (r == 0)
+		r = nft_read_counter(-EBADF, n->table, "left", &traffic.left);
 	if (r < 0)
 		return r;
-	*ret_entered = entered;
-	*ret_left = left;
+	*ret = traffic;
 	return 0;
 }
 

@@ -114,10 +114,17 @@ int tunnelnet_watch_fd(struct tunnelnet *n);
 int tunnelnet_reassert(struct tunnelnet *n, char **ret_done, char **ret_error);
 
 /*
- * Packets that came out of the namespace, and those of them that left this machine, since the outer lock was made. When the
- * first grow and the second do not, somebody on this machine drops them. uplink = veth only: else -EOPNOTSUPP.
+ * Packets that came out of the namespace, and those of them that left this machine, since the outer lock was made. The
+ * figures are read one after the other, while packets go on.
  */
-int tunnelnet_traffic(struct tunnelnet *n, uint64_t *ret_entered, uint64_t *ret_left);
+struct tunnelnet_traffic {
+	uint64_t left_before; /* read before `entered`: all of them are in it */
+	uint64_t entered;
+	uint64_t left;        /* read after `entered`: all of that which got through is in it */
+};
+
+/* uplink = veth only: else -EOPNOTSUPP. */
+int tunnelnet_traffic(struct tunnelnet *n, struct tunnelnet_traffic *ret);
 /*
  * Who that is. 1: *ret_sentence names table, chain, rule and remedy; 0: nobody was found. proven: the figures above say that
  * there is somebody, so a rule that only may drop is named, too, and 1 is certain. Without the figures (uplink = socket):

@@ -77,6 +77,20 @@ Test(tunnel_blocked, a_silent_server_is_nobody_s_fault)
 	cr_assert_null(home()->blocked_timer);
 }
 
+/* The figures are read one after the other: the packet is in the later one only. */
+Test(tunnel_blocked, a_packet_that_passes_during_a_look_is_nobody_s_fault)
+{
+	world_begin(play_silent);
+	net.entered = net.left = 2;
+	net.passing = 1;
+	cr_assert_str_empty(up_and_wait().name);
+	run_for(4500 * USEC_PER_MSEC);
+	cr_assert_eq(net.entered, 3);
+	cr_assert_eq(net_count("blocker-proven"), 0);
+	cr_assert_eq(net_count("blocker"), 1);
+	cr_assert_eq(home()->state, TUNNEL_STATE_CONNECTING);
+}
+
 Test(tunnel_blocked, a_slow_server_is_waited_for)
 {
 	world_begin(play_late);

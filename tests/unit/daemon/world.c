@@ -201,10 +201,12 @@ int tunnelnet_dropped(struct tunnelnet *n _unused_, uint64_t *ret)
 	return 0;
 }
 
-int tunnelnet_traffic(struct tunnelnet *n _unused_, uint64_t *ret_entered, uint64_t *ret_left)
+int tunnelnet_traffic(struct tunnelnet *n _unused_, struct tunnelnet_traffic *ret)
 {
-	*ret_entered = net.entered;
-	*ret_left = net.left;
+	*ret = (struct tunnelnet_traffic){ net.left, net.entered, net.left + net.passing };
+	net.entered += net.passing;
+	net.left += net.passing;
+	net.passing = 0;
 	return net.traffic_error;
 }
 

@@ -31,6 +31,7 @@ extern struct fake_net {
 	int way;                 /* the machine's way to the server: any number, or -errno */
 	int way_watch, way_watch_error;
 	uint64_t entered, left; /* packets that came to the host, and those that went out */
+	uint64_t passing;       /* this many do both while the figures are read, once */
 	int traffic_error;
 	bool is_blocked; /* somebody's firewall is found */
 	bool names_are_blocked;
