@@ -89,7 +89,7 @@ deb_build() { # SUITE FOLDER LOG
   fi
   deb_root "build-$1" "$1" "$DEB_BUILD"
   mkdir -p "$2"
-  deb_in "build-$1" /src/units/debian/build /work >"$3" 2>&1 && cp -r "$DEB_ROOT/work/deb" "$2"/
+  deb_in "build-$1" /src/units/debian/build /made >"$3" 2>&1 && cp -r "$DEB_ROOT/made/deb" "$2"/
   local rc=$?
   deb_done "build-$1"
   return $rc

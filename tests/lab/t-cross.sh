@@ -59,7 +59,7 @@ END
 # ---- inside the root, in namespaces of its own ----
 
 test_one() { # ARCHITECTURE PREFIX RUNNER SLOWER
-  local out=/work/$1 folder bin name t0 targets="all unit-bins lab-tools"
+  local out=/made/$1 folder bin name t0 targets="all unit-bins lab-tools"
   mkdir -p "$out"
   t0=$SECONDS
   if [ "$(folders "$1")" = "$short" ]; then targets="$out/build/nsvpn $out/build/nsvpn-engine $(printf "$out/build/tests/test_%s " $short)"; fi
@@ -92,7 +92,7 @@ if [ "${NSVPN_CROSS:-}" = inside ]; then
     test_one "$arch" "$prefix" "$runner" "$slower" &
   done <<<"$machines"
   wait
-  for arch in $packages; do /src/units/debian/build "/work/$arch/package" "$arch" >"/work/$arch/deb.log" 2>&1; done
+  for arch in $packages; do /src/units/debian/build "/made/$arch/package" "$arch" >"/made/$arch/deb.log" 2>&1; done
   exit 0
 fi
 
@@ -119,14 +119,14 @@ deb_in "$root" apt-get install -q -y --no-install-recommends $want >>$WORK/apt.l
 [ "$suite" = bookworm ] ||
   deb_in "$root" sh -c "cd /var/tmp && apt-get download -q $legacy && for d in openssl-provider-*.deb; do dpkg-deb -x \$d /; done" >>$WORK/apt.log 2>&1
 diag "the root took $SECONDS s"
-mkdir -p "$DEB_ROOT/work" "$DEB_ROOT/src"
+mkdir -p "$DEB_ROOT/made" "$DEB_ROOT/src"
 NSVPN_CROSS=inside CROSS_ROOT=$DEB_ROOT unshare --mount --net --pid --fork --mount-proc --kill-child --propagation private \
   "$(readlink -f "$0")" >$WORK/inside.log 2>&1 </dev/null || diag "$(tail -n 5 $WORK/inside.log)"
 
 # ---- what came of it ----
 
 folder_report() { # ARCHITECTURE NAME
-  local d=$DEB_ROOT/work/$1 rc took n skipped
+  local d=$DEB_ROOT/made/$1 rc took n skipped
   read -r rc took <"$d/$2.rc"
   n=$(grep -cE '^ok ' "$d/$2.tap")
   skipped=$(grep -cE '^ok .*# SKIP' "$d/$2.tap")
@@ -134,13 +134,13 @@ folder_report() { # ARCHITECTURE NAME
   { grep -A6 '^not ok' "$d/$2.tap"; tail -n 5 "$d/$2.err"; } | sed 's/^/#   /' | head -n 40
 }
 while read -r arch prefix runner slower; do
-  d=$DEB_ROOT/work/$arch
+  d=$DEB_ROOT/made/$arch
   read -r rc took <"$d/build.rc"
   is "$arch: programs and unit tests are built without a warning, $took s" "0:" "$rc:$(grep -i 'warning' "$d/build.log")" ||
     grep -iE 'error|warning' "$d/build.log" | head -n 20 | sed 's/^/#   /'
   for tap in "$d"/test_*.tap; do [ -e "$tap" ] && folder_report "$arch" "$(basename "$tap" .tap)"; done
   is "$arch: the tests of each folder ran" "$(folders "$arch" | wc -w)" "$(ls "$d"/test_*.rc 2>/dev/null | wc -l)"
-  like "$arch: the programs run" '^nsvpn [0-9]' "$(deb_in "$root" "$runner" "/work/$arch/build/nsvpn" --version | head -n 1)"
+  like "$arch: the programs run" '^nsvpn [0-9]' "$(deb_in "$root" "$runner" "/made/$arch/build/nsvpn" --version | head -n 1)"
   cat "$d"/test_*.tap | sed -n 's/^ok - .*# SKIP //p' | sort | uniq -c | while read -r n why; do diag "$arch: $n tests left out: $why"; done
   case " $packages " in *" $arch "*)
     deb=$(echo "$d"/package/deb/*.deb)
