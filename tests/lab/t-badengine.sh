@@ -31,7 +31,9 @@ netns_dump() { # NAMESPACE: everything that can be configured in it
 world() {
   host sh -c '
     ip -o -d link show | sed -E "s/ qlen [0-9]+//; s/promiscuity [0-9]+ //; s/allmulti [0-9]+ //" | grep -v "^[0-9]*: nv-home"
-    ip -o addr | sed -E "s/(valid|preferred)_lft [^ ]+//g" | grep -v "^[0-9]*: nv-home"; ip -4 rule; ip -6 rule
+    ip -o addr | sed -E "s/(valid|preferred)_lft [^ ]+//g" | grep -v "^[0-9]*: nv-home"
+    # its own rules stay while the veth is made anew (settings-veth), and say so
+    { ip -4 rule; ip -6 rule; } | sed "s/ \[detached\]//"
     { ip -4 route show table all; ip -6 route show table all; } | sed -E "s/ expires [0-9]+sec//" | grep -v "dev nv-home"
     for t in $(nft list tables | sed -n "s/^table \([a-z0-9]*\) \(.*\)/\1:\2/p"); do
       case $t in *-home) echo "$t" ;; *) nft -s list table ${t%%:*} ${t#*:} ;; esac

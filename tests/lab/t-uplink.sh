@@ -131,6 +131,9 @@ done
 in_ns router ip -6 addr add 2001:db8:78::1/64 dev h1 nodad
 in_ns inet ip -6 route add 2001:db8:78::/64 via 2001:db8:99::1
 host ip -6 addr add 2001:db8:78::2/64 dev eth1 nodad
+# Without an address of the link, Linux asks for no neighbour on behalf of a packet with another interface's address, and what
+# the old session still sends is such a packet.
+host ip -6 addr add fe80::78:2/64 dev eth1 nodad
 host ip -6 route replace default via 2001:db8:77::1 metric 1024
 to6_eth1() { host ip -6 route replace default via 2001:db8:78::1 metric 1024; }
 to6_eth0() { host ip -6 route replace default via 2001:db8:77::1 metric 1024; }
